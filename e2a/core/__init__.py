@@ -1,0 +1,1 @@
+"""What is true without a network: pure values and rules, no Twisted."""

@@ -1,0 +1,237 @@
+"""The things e2a keeps, as frozen values. Times are aware UTC datetimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Mode = Literal["cloud", "local"]
+DeliveryStatus = Literal["pending", "delivered", "failed"]
+InboxStatus = Literal["unread", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the SMTP session said, apart from the message itself.
+
+    :ivar client_ip: the peer's address as text, an IPv4-mapped IPv6 address already unmapped.
+    :ivar helo: the EHLO/HELO argument, printable ASCII, may be empty.
+    :ivar mail_from: the reverse-path without angle brackets; ``""`` is the null sender.
+    :ivar recipients: accepted recipients in order, each once.
+    :ivar protocol: RFC 3848 keyword: ``SMTP``, ``ESMTP`` or ``ESMTPS``.
+    :ivar session_id: 8 hex digits that tie log lines and the Received header together.
+    :ivar received_at: Unix time at which the end of data arrived.
+    """
+
+    client_ip: str
+    helo: str
+    mail_from: str
+    recipients: tuple[Recipient, ...]
+    protocol: str
+    session_id: str
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """An accepted RCPT.
+
+    :ivar address: as the client gave it, without brackets.
+    :ivar agent_id: the agent's address (its id).
+    :ivar tag: the ``+tag`` that was cut off to find the agent, without the plus; ``""`` when none.
+    """
+
+    address: str
+    agent_id: str
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: str
+    email: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """:ivar permissions: what the key may do, see ``core.rules.permissions``.
+    :ivar agent_id: if set, the only agent that the key can see."""
+
+    id: str
+    organisation_id: str
+    user_id: str
+    name: str
+    key_prefix: str
+    permissions: tuple[str, ...]
+    agent_id: str | None
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """A webhook signing secret. ``sealed`` is AES-256-GCM text (``core.trust.sealing``); the value is shown once, at creation."""
+
+    id: str
+    organisation_id: str
+    name: str
+    secret_prefix: str
+    sealed: bytes
+    created_at: datetime
+    last_signed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One organisation's claim on a domain name; at most one claim of a name is verified.
+
+    :ivar organisation_id: None for the deployment's own shared domain.
+    :ivar verification_token: ``e2a-verify=`` + 32 hex, to be found in a TXT record at the domain itself.
+    """
+
+    id: int
+    name: str
+    organisation_id: str | None
+    verification_token: str
+    created_at: datetime
+    verified_at: datetime | None = None
+
+    @property
+    def verified(self) -> bool:
+        return self.verified_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """:ivar id: the full lower-case address, which is also the agent's e-mail address."""
+
+    id: str
+    organisation_id: str
+    domain: str
+    name: str
+    agent_mode: Mode
+    webhook_url: str
+    domain_verified: bool
+    created_at: datetime
+    hitl_enabled: bool = False
+    hitl_ttl_seconds: int = 604_800
+    hitl_expiration_action: Literal["approve", "reject"] = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentInfo:
+    """What is known of an attachment without its bytes. ``index`` counts from 0 in MIME order; ``size`` is decoded octets."""
+
+    index: int
+    filename: str
+    content_type: str
+    size: int
+    content_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the signed ``X-E2A-Auth-*`` headers will say about one message; everything but the moment of signing."""
+
+    verified: bool
+    sender: str
+    entity_type: Literal["human", "agent"]
+    domain_check: str
+    body_hash: str
+    delegation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """One recipient's copy of a received message, without its raw bytes.
+
+    :ivar uid: position in the agent's mailbox: strictly growing in the order of commits, never reused (RFC 9051 2.3.1.1).
+    :ivar sender: the From header's mailbox, the envelope sender when that cannot be read.
+    :ivar recipient: the RCPT address of this copy.
+    :ivar authentication: the verdict as JSON-ready data (decisions.md, "Trust decisions").
+    :ivar defects: why parsing was incomplete; empty for a well-formed message.
+    """
+
+    id: str
+    uid: int
+    agent_id: str
+    raw_id: str
+    sender: str
+    recipient: str
+    tag: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    reply_to: tuple[str, ...]
+    subject: str
+    email_message_id: str
+    conversation_id: str | None
+    facts: Facts
+    authentication: dict[str, Any]
+    size: int
+    inbox_status: InboxStatus
+    created_at: datetime
+    expires_at: datetime
+    defects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryAttempt:
+    number: int
+    started_at: datetime
+    duration_ms: int
+    status_code: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The webhook delivery of one message."""
+
+    message_id: str
+    agent_id: str
+    status: DeliveryStatus
+    attempts: int
+    last_error: str
+    next_attempt_at: datetime | None
+    created_at: datetime
+    delivered_at: datetime | None = None
+    log: tuple[DeliveryAttempt, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery this process may attempt until the lease ends; ``fence`` must match when the outcome is recorded."""
+
+    message: InboundMessage
+    webhook_url: str
+    host: str
+    organisation_id: str
+    attempt: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking, after authentication.
+
+    :ivar key_id: the API key used, None for a session.
+    :ivar agent_id: set for a key bound to one agent: everything else is invisible to it.
+    """
+
+    organisation_id: str
+    user_id: str
+    permissions: frozenset[str]
+    key_id: str | None = None
+    agent_id: str | None = None

@@ -1,0 +1,93 @@
+"""What can go wrong, and what each outsider is told about it.
+
+An error knows its HTTP status, a stable machine code, its SMTP reply and one sentence fit for strangers. The cause stays in
+``__cause__`` and goes to the log, never to the wire (decisions.md, "errors").
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class E2AError(Exception):
+    """Something the caller may be told about.
+
+    :param text: one sentence for the outside: no SQL, no resolver address, no traceback, no CR or LF.
+    :param field: the name of the request field at fault, if one is.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    #: Whether the same request may succeed later without a change.
+    temporary: ClassVar[bool] = False
+    default: ClassVar[str] = "internal error"
+
+    def __init__(self, text: str | None = None, *, field: str | None = None) -> None:
+        self.text = text or self.default
+        self.field = field
+        super().__init__(self.text)
+
+
+class BadRequest(E2AError):
+    """The request is malformed; ``field`` names where."""
+
+    status, code, default = 400, "bad_request", "bad request"
+
+
+class Unauthenticated(E2AError):
+    status, code, default = 401, "unauthenticated", "missing or invalid credentials"
+
+
+class Forbidden(E2AError):
+    """The credential is good but lacks the permission; never used to hide an object (that is NotFound)."""
+
+    status, code, default = 403, "forbidden", "this credential lacks the permission"
+
+
+class NotFound(E2AError):
+    """Unknown or foreign, indistinguishably."""
+
+    status, code, default = 404, "not_found", "not found"
+
+
+class Conflict(E2AError):
+    status, code, default = 409, "conflict", "conflict with the current state"
+
+
+class PreconditionFailed(E2AError):
+    status, code, default = 412, "precondition_failed", "a precondition does not hold"
+
+
+class TooLarge(E2AError):
+    status, code, default = 413, "too_large", "request body too large"
+
+
+class UpgradeRequired(E2AError):
+    status, code, default = 426, "upgrade_required", "a WebSocket upgrade is required here"
+
+
+class TooManyRequests(E2AError):
+    """:param retry_after: whole seconds after which trying again makes sense."""
+
+    status, code, temporary, default = 429, "rate_limited", True, "too many requests"
+
+    def __init__(self, text: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Unavailable(E2AError):
+    """The database or another part this needs cannot be reached now. Nothing was done, or it is not known to be done."""
+
+    status, code, temporary, default = 503, "unavailable", True, "temporarily unavailable, try again"
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used.
+
+    :param complaints: every fault found, one sentence each.
+    """
+
+    def __init__(self, complaints: list[str]) -> None:
+        self.complaints = complaints
+        super().__init__("; ".join(complaints))

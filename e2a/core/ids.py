@@ -1,0 +1,45 @@
+"""Identifiers and random secrets, from an injected clock and byte source (data-model.md section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: ``(count) -> bytes``: ``os.urandom`` in the daemon, a counter in tests.
+RandomBytes = Callable[[int], bytes]
+
+
+def uuid7_hex(now: float, random: RandomBytes) -> str:
+    """32 lower-case hex digits of a UUIDv7 (RFC 9562 section 5.7).
+
+    :param now: Unix time in seconds; ids made later sort later, to the millisecond.
+    """
+    tail = int.from_bytes(random(10), "big")
+    value = (int(now * 1000) & (2**48 - 1)) << 80
+    value |= 0x7 << 76 | (tail >> 68 & 0xFFF) << 64
+    value |= 0b10 << 62 | tail & (2**62 - 1)
+    return f"{value:032x}"
+
+
+def time_of(identifier: str) -> float:
+    """The Unix time inside a UUIDv7-based id, in seconds, to the millisecond."""
+    return int(identifier.rpartition("_")[2][:12], 16) / 1000
+
+
+def message_id(now: float, random: RandomBytes) -> str:
+    """``msg_`` + 32 hex; sorts by time."""
+    return "msg_" + uuid7_hex(now, random)
+
+
+def prefixed(prefix: str, random: RandomBytes) -> str:
+    """``<prefix>_`` + 32 random hex digits: keys (``apk``), secrets (``wsec``), usage events (``ue``), organisations (``org``)."""
+    return f"{prefix}_{random(16).hex()}"
+
+
+def bare(random: RandomBytes) -> str:
+    """32 random hex digits: user ids."""
+    return random(16).hex()
+
+
+def token(random: RandomBytes) -> str:
+    """64 random hex digits: signing secrets, and the body of keys and sessions."""
+    return random(32).hex()

@@ -1,0 +1,1 @@
+"""What a message is: addresses, header blocks, SMTP grammar and framing."""

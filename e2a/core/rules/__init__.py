@@ -1,0 +1,1 @@
+"""What is allowed: domains, permissions, retries, network policy."""

@@ -1,0 +1,1 @@
+"""What may be believed: verdicts, signatures, keys, sealed secrets."""

@@ -1,0 +1,1 @@
+"""To the agent: webhooks and WebSockets."""

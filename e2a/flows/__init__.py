@@ -1,0 +1,1 @@
+"""What the gateway does: every rule that spans two tables."""

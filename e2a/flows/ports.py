@@ -1,0 +1,88 @@
+"""What flows need from the outside world, as protocols. ``service`` hands in the real ones, tests their own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from e2a.core.entities import Envelope
+
+T = TypeVar("T")
+
+#: Unix time in seconds: ``time.time`` in the daemon, ``Clock().seconds`` in tests.
+Now = Callable[[], float]
+
+
+class Transactions(Protocol):
+    """``store.database.Database`` as the flows see it."""
+
+    async def run(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run ``work(cursor, *args)`` in one transaction named for logs and metrics.
+
+        :raises Unavailable: the database cannot be reached, or the commit's outcome is unknown.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """One POST, complete. ``body`` is the JSON text; header names are as they go on the wire."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookResult:
+    """What came of it.
+
+    :ivar status_code: None when no HTTP answer arrived.
+    :ivar error: "" on an answer; otherwise one short phrase without addresses.
+    :ivar retry_after: seconds from a ``Retry-After`` header, None when absent or unreadable.
+    """
+
+    status_code: int | None
+    error: str = ""
+    retry_after: float | None = None
+
+
+class Webhooks(Protocol):
+    async def post(self, request: WebhookRequest) -> WebhookResult:
+        """Never raises for anything the other side or the network does."""
+        ...
+
+
+class Cpu(Protocol):
+    """Where work over a few milliseconds goes, so that the reactor stays free."""
+
+    async def run(self, work: Callable[..., T], *args: Any) -> T: ...
+
+
+class Metrics(Protocol):
+    """Counters and timings without address or tenant labels."""
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None: ...
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
+
+
+class Intake(Protocol):
+    """What the SMTP front needs from the gateway (``flows.inbound`` implements it)."""
+
+    async def recipient(self, address: str) -> Any:
+        """The ``entities.Recipient`` that this RCPT address reaches, tag and case resolved; None when there is no such agent.
+
+        :raises Unavailable: the database cannot be asked now (451).
+        """
+        ...
+
+    async def accept(self, envelope: Envelope, data: bytes) -> str:
+        """Verify and store one message for every recipient, or for none.
+
+        :param data: the un-stuffed DATA bytes, exactly as sent.
+        :returns: the text for the 250 reply.
+        :raises E2AError: ``Unavailable`` is 451 4.3.0; ``MailLoop`` is 554 5.4.6. Nothing was stored.
+        """
+        ...

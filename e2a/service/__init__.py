@@ -1,0 +1,1 @@
+"""Wiring: settings to service tree, ordered start and drain."""

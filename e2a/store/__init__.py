@@ -1,0 +1,1 @@
+"""The only SQL: each function takes a cursor first and returns entities."""

@@ -1,0 +1,1 @@
+"""Who sent this: SPF, DKIM, DMARC and ARC as questions; one file does DNS."""

@@ -1,0 +1,1 @@
+"""Periodic work on leases: claim rows, call one flow."""
