@@ -82,7 +82,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
-    """A webhook signing secret. ``sealed`` is AES-256-GCM text (``core.trust.sealing``); the value is shown once, at creation."""
+    """A webhook signing secret. ``sealed`` is AES-256-GCM (``core.trust.sealing``); the value is shown once."""
 
     id: str
     organisation_id: str
@@ -132,7 +132,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class AttachmentInfo:
-    """What is known of an attachment without its bytes. ``index`` counts from 0 in MIME order; ``size`` is decoded octets."""
+    """An attachment without its bytes. ``index`` counts from 0 in MIME order; ``size`` is decoded octets."""
 
     index: int
     filename: str
@@ -157,7 +157,7 @@ class Facts:
 class InboundMessage:
     """One recipient's copy of a received message, without its raw bytes.
 
-    :ivar uid: position in the agent's mailbox: strictly growing in the order of commits, never reused (RFC 9051 2.3.1.1).
+    :ivar uid: position in the agent's mailbox: grows in the order of commits, never reused (RFC 9051 2.3.1.1).
     :ivar sender: the From header's mailbox, the envelope sender when that cannot be read.
     :ivar recipient: the RCPT address of this copy.
     :ivar authentication: the verdict as JSON-ready data (decisions.md, "Trust decisions").

@@ -1,26 +1,35 @@
 """One scan over a message's header block: every later question reads this table, nobody parses headers again.
 
-Bytes are never changed. Lines end with CRLF (RFC 5322 2.1); a bare CR or LF inside the block is read as a line end for
-*display*, because that is what lenient readers downstream do, and is reported as a defect, because a strict reader (DKIM) sees
-something else. A message with such a defect is never believed (``core.trust.verdict``).
+Bytes are never changed. Lines end with CRLF (RFC 5322 2.1); a bare CR or LF inside the block is taken for a line end as
+well, because lenient readers downstream do so, and is reported as a defect, because a strict reader (DKIM) sees something
+else. A message with such a defect is never believed (``core.trust.verdict``).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_SPLIT = re.compile(rb"\r\n|\r|\n")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+_BREAK = re.compile(rb"\r\n|\r|\n")
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n")
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A header field. ``key`` is the lower-case name, ``raw`` the exact bytes including folds and the final CRLF."""
+class Field(NamedTuple):
+    """A header field.
+
+    :ivar key: the lower-case name.
+    :ivar raw: the exact bytes with folds and the line end (CRLF is supplied where the message ends without one).
+    :ivar start: offset of the first octet in the message.
+    :ivar end: offset after the last.
+    """
 
     key: bytes
     raw: bytes
+    start: int = 0
+    end: int = 0
 
     @property
     def value(self) -> bytes:
@@ -30,7 +39,7 @@ class Field:
     @property
     def unfolded(self) -> bytes:
         """The value on one line (RFC 5322 2.2.3), surrounding white space removed."""
-        return _SPLIT.sub(b"", self.value).strip(b" \t")
+        return _BREAK.sub(b"", self.value).strip(b" \t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +72,44 @@ def scan(raw: bytes) -> HeaderBlock:
         return HeaderBlock((), 2)
     end = raw.find(b"\r\n\r\n")
     block, body_start = (raw, len(raw)) if end < 0 else (raw[: end + 2], end + 4)
+    fields: list[Field] = []
+    position = 0
+    while match := _FIELD.match(block, position):
+        position = match.end()
+        fields.append(Field(match[1].lower(), match[0], match.start(), position))
     defects = []
-    if _BARE.search(block):
-        defects.append("bare_newline")
-        lines = [line + b"\r\n" for line in _SPLIT.split(block)]
-    else:
-        lines = block.split(b"\r\n")
-        lines = [line + b"\r\n" for line in lines]
+    if position < len(block):
+        defects = _scan_odd(block, fields, position)
     if b"\0" in block:
         defects.append("nul")
-    fields: list[Field] = []
-    current: list[bytes] = []
-    key = b""
-    bad = False
-    for line in lines:
-        if line[:1] in (b" ", b"\t"):
-            if current:
-                current.append(line)
-            else:
-                bad = True
-            continue
-        if current:
-            fields.append(Field(key, b"".join(current)))
-            current = []
-        if line == b"\r\n":
-            continue
-        match = _NAME.match(line)
-        if match is None:
-            bad = True
-            continue
-        key = match[1].lower()
-        current = [line]
-    if current:
-        fields.append(Field(key, b"".join(current)))
-    if bad:
-        defects.append("bad_field")
     return HeaderBlock(tuple(fields), body_start, tuple(defects))
+
+
+def _scan_odd(block: bytes, fields: list[Field], position: int) -> list[str]:
+    """The rest of a block from its first line that is not a plain field, one line at a time."""
+    key, start, bad = b"", -1, False
+    if fields:
+        # Its next fold may be the odd line.
+        key, _, start, _ = fields.pop()
+
+    def close() -> None:
+        if start >= 0:
+            text = block[start:position]
+            fields.append(Field(key, text if text[-1:] in b"\r\n" else text + b"\r\n", start, position))
+
+    for line in _LINE.findall(block, position):
+        if line[:1] in (b" ", b"\t"):
+            bad = bad or start < 0
+        else:
+            close()
+            start = -1
+            match = _NAME.match(line)
+            if match is not None:
+                key, start = match[1].lower(), position
+            elif line.strip(b"\r\n"):
+                bad = True
+        position += len(line)
+    close()
+    crlf = block.count(b"\r\n")
+    bare = block.count(b"\n") != crlf or block.count(b"\r") != crlf
+    return ["bare_newline"] * bare + ["bad_field"] * bad
