@@ -1,0 +1,205 @@
+"""How a resource class says what it serves: method, path, who may ask, what goes in and what comes out.
+
+A resource is a plain class whose ``async`` methods carry ``@route``. Nothing is served without an action: ``action`` has no default, so
+a handler that does not say who may call it fails when its module is imported. The same declarations drive dispatch (``app``), input
+checks (``body``) and the published document (``openapi``), so that the three cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from twisted.web.iweb import IRequest
+
+from e2a.core.entities import Principal
+from e2a.core.errors import BadRequest
+
+#: The action of a route that anybody may call.
+PUBLIC = "public"
+#: Request bodies over this many bytes are 413, unless the route says otherwise.
+DEFAULT_MAX_BODY = 65_536
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query parameter. Parameters that a route does not declare are ignored.
+
+    :ivar schema: its JSON schema, for the document only; handlers check values themselves, through :class:`Call`.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation, as declared.
+
+    :ivar path: with ``{name}`` for each parameter, as in OpenAPI.
+    :ivar action: the permission needed, or ``public``.
+    :ivar body: the model of the request body, None when there is none.
+    :ivar answers: successful status to model; None for an answer without JSON.
+    :ivar errors: the error statuses that are this operation's own; those every operation shares are added by ``openapi``.
+    :ivar media_type: of the successful answers.
+    """
+
+    method: str
+    path: str
+    action: str
+    summary: str
+    body: type[BaseModel] | None
+    answers: Mapping[int, type[BaseModel] | None]
+    errors: tuple[int, ...]
+    query: tuple[Query, ...]
+    max_body: int
+    media_type: str
+    handler: str
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the path's parameters, in order."""
+        return tuple(_PARAMETER.findall(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, after authentication and input checks.
+
+    :ivar caller: who asks; None only on a public route.
+    :ivar path: the path's parameters, percent-decoded.
+    :ivar query: the declared query parameters that were given.
+    :ivar body: an instance of the route's body model; None when the route has no body.
+    :ivar client_ip: the peer, or whom a trusted proxy says it speaks for.
+    """
+
+    request: IRequest
+    caller: Principal | None
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+    client_ip: str
+    request_id: str
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks, on a route that is not public."""
+        if self.caller is None:
+            raise RuntimeError("a public route has no principal")
+        return self.caller
+
+    @property
+    def agent_id(self) -> str:
+        """The ``{email}`` of the path as an agent id: addresses are looked up without regard to case."""
+        return self.path["email"].lower()
+
+    def whole(self, name: str, low: int, high: int, default: int) -> int:
+        """A query parameter that is a whole number.
+
+        :raises BadRequest: not a number, or outside ``low`` to ``high``.
+        """
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdecimal() and len(text) <= 18 and low <= int(text) <= high):
+            raise BadRequest(f"{name} must be a whole number from {low} to {high}", field=name)
+        return int(text)
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        """A query parameter that is one of some words.
+
+        :raises BadRequest: another word.
+        """
+        text = self.query.get(name, default)
+        if text not in choices:
+            raise BadRequest(f"{name} must be one of {', '.join(choices)}", field=name)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that needs more than a body.
+
+    :ivar content: None for no body; ``bytes``, or a tuple of ``bytes`` that is written at the pace of the client, go out as they are;
+        anything else is JSON.
+    """
+
+    content: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+
+#: What a handler may return: a ``Reply``, something that is JSON (a mapping, a list, a model), or a twisted.web resource that takes over.
+Answer = Any
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Answer]])
+
+_MARK = "__e2a_routes__"
+
+
+def route(
+    method: str,
+    path: str,
+    *,
+    action: str,
+    summary: str,
+    body: type[BaseModel] | None = None,
+    answers: Mapping[int, type[BaseModel] | None],
+    errors: Sequence[int] = (),
+    query: Sequence[Query] = (),
+    max_body: int = DEFAULT_MAX_BODY,
+    media_type: str = "application/json",
+) -> Callable[[Handler], Handler]:
+    """Serve ``method path`` with the decorated ``async def handler(self, call: Call)``.
+
+    A handler reports failure by raising ``core.errors``; HEAD comes with GET. Several ``@route`` may stand on one handler.
+
+    :param action: the permission that the caller needs, or ``public``.
+    :param query: the query parameters that reach ``call.query``.
+    :param max_body: bytes of request body above which the answer is 413.
+    """
+    if method not in _METHODS:
+        raise TypeError(f"{method} is not a method that routes may serve")
+    if not path.startswith("/"):
+        raise TypeError(f"{path} is not an absolute path")
+    if not action:
+        raise TypeError(f"{method} {path} does not say who may call it")
+
+    def mark(handler: Handler) -> Handler:
+        declared = Route(
+            method=method,
+            path=path,
+            action=action,
+            summary=summary,
+            body=body,
+            answers=dict(answers),
+            errors=tuple(errors),
+            query=tuple(query),
+            max_body=max_body,
+            media_type=media_type,
+            handler=handler.__name__,
+        )
+        setattr(handler, _MARK, (declared, *getattr(handler, _MARK, ())))
+        return handler
+
+    return mark
+
+
+def routes_of(resource: object) -> list[tuple[Route, Callable[[Call], Awaitable[Answer]]]]:
+    """Every route that a resource instance declares, in the order of its class body, with the bound handler."""
+    found = []
+    seen: set[str] = set()
+    for kind in type(resource).__mro__:
+        for name, value in vars(kind).items():
+            if name in seen:
+                continue
+            seen.add(name)
+            found.extend((declared, getattr(resource, name)) for declared in getattr(value, _MARK, ()))
+    return found
