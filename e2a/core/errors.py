@@ -1,7 +1,7 @@
 """What can go wrong, and what each outsider is told about it.
 
-An error knows its HTTP status, a stable machine code, its SMTP reply and one sentence fit for strangers. The cause stays in
-``__cause__`` and goes to the log, never to the wire (decisions.md, "errors").
+An error knows its HTTP status, a stable machine code, its SMTP reply and one sentence fit for strangers. The cause stays
+in ``__cause__`` and goes to the log, never to the wire.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ class E2AError(Exception):
     #: Whether the same request may succeed later without a change.
     temporary: ClassVar[bool] = False
     default: ClassVar[str] = "internal error"
+    #: Reply code and enhanced code (RFC 3463) where this ends an SMTP transaction.
+    smtp: ClassVar[tuple[int, str]] = (451, "4.3.0")
 
     def __init__(self, text: str | None = None, *, field: str | None = None) -> None:
         self.text = text or self.default
@@ -77,9 +79,23 @@ class TooManyRequests(E2AError):
 
 
 class Unavailable(E2AError):
-    """The database or another part this needs cannot be reached now. Nothing was done, or it is not known to be done."""
+    """The database or another part cannot be reached now. Nothing was done, or it is not known to be done."""
 
     status, code, temporary, default = 503, "unavailable", True, "temporarily unavailable, try again"
+
+
+class MailLoop(E2AError):
+    """The message has passed more servers than any real path has (RFC 5321 6.3)."""
+
+    status, code, default = 400, "mail_loop", "too many hops, this message is in a loop"
+    smtp = (554, "5.4.6")
+
+
+class UnknownRecipient(NotFound):
+    """The agent does not exist, or does no more."""
+
+    code, default = "unknown_recipient", "recipient not found"
+    smtp = (550, "5.1.1")
 
 
 class SettingsError(Exception):

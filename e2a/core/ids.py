@@ -25,13 +25,18 @@ def time_of(identifier: str) -> float:
     return int(identifier.rpartition("_")[2][:12], 16) / 1000
 
 
+def prefixed_by_time(prefix: str, now: float, random: RandomBytes) -> str:
+    """``<prefix>_`` + 32 hex of a UUIDv7: neighbours in time are neighbours in an index."""
+    return f"{prefix}_{uuid7_hex(now, random)}"
+
+
 def message_id(now: float, random: RandomBytes) -> str:
     """``msg_`` + 32 hex; sorts by time."""
-    return "msg_" + uuid7_hex(now, random)
+    return prefixed_by_time("msg", now, random)
 
 
 def prefixed(prefix: str, random: RandomBytes) -> str:
-    """``<prefix>_`` + 32 random hex digits: keys (``apk``), secrets (``wsec``), usage events (``ue``), organisations (``org``)."""
+    """``<prefix>_`` + 32 random hex digits: keys (``apk``), secrets (``wsec``), organisations (``org``)."""
     return f"{prefix}_{random(16).hex()}"
 
 

@@ -1,0 +1,28 @@
+"""The trace header that a receiving server adds (RFC 5321 4.4)."""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+
+from e2a.core.entities import Envelope
+
+_UNPRINTABLE = re.compile(r"[^!-~]")
+_UNSAFE_HELO = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
+
+
+def trace_header(envelope: Envelope, hostname: str, authentication_results: str) -> bytes:
+    """``Return-Path``, ``Received`` and ``Authentication-Results``, complete lines, ready to stand above the message.
+
+    :param authentication_results: the field's value (``core.trust.verdict``), folded or not, without control characters.
+    """
+    helo = _UNSAFE_HELO.sub("?", envelope.helo)[:255] or "unknown"
+    literal = f"IPv6:{envelope.client_ip}" if ":" in envelope.client_ip else envelope.client_ip
+    sender = _UNPRINTABLE.sub("?", envelope.mail_from)
+    return (
+        f"Return-Path: <{sender}>\r\n"
+        f"Authentication-Results: {authentication_results}\r\n"
+        f"Received: from {helo} ([{literal}])\r\n"
+        f"\tby {hostname} with {envelope.protocol} id {envelope.session_id};\r\n"
+        f"\t{formatdate(envelope.received_at)}\r\n"
+    ).encode("ascii", "replace")

@@ -1,0 +1,139 @@
+"""receive → verify → store: what happens between the end of DATA and the 250.
+
+Delivery starts from the committed rows (``workers.deliveries``, ``flows.live``), never from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from e2a.core import ids
+from e2a.core.entities import Envelope, Facts, Recipient
+from e2a.core.errors import MailLoop, UnknownRecipient
+from e2a.core.mail.headers import HeaderBlock, scan
+from e2a.core.mail.message import MAX_HOPS, ParsedMessage, kept_bytes, parse
+from e2a.core.mail.trace import trace_header
+from e2a.core.trust.verdict import Verdict
+from e2a.store.intake import IntakeMail, IntakeRow, Outcome
+
+from .directory import Directory
+from .intake import ALONE_BYTES, GroupIntake
+from .ports import Cpu, Metrics, Now
+
+RETENTION = timedelta(days=30)
+
+
+class Judge(Protocol):
+    """``verify.verifier.Verifier`` as this flow sees it."""
+
+    async def verify(self, envelope: Envelope, raw: bytes, block: HeaderBlock) -> Verdict: ...
+
+
+class Inbound:
+    """The ``ports.Intake`` of this gateway.
+
+    :param hostname: our name in ``Received`` and our authserv-id.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        judge: Judge,
+        intake: GroupIntake,
+        cpu: Cpu,
+        metrics: Metrics,
+        *,
+        hostname: str,
+        now: Now,
+        random: ids.RandomBytes,
+    ) -> None:
+        self._directory = directory
+        self._judge = judge
+        self._intake = intake
+        self._cpu = cpu
+        self._metrics = metrics
+        self._hostname = hostname
+        self._now = now
+        self._random = random
+        #: Answers a RCPT; see ``Directory.recipient``.
+        self.recipient = directory.recipient
+
+    async def accept(self, envelope: Envelope, data: bytes) -> str:
+        """Verify and store one message for every recipient, or for none.
+
+        :param data: the un-stuffed DATA bytes, exactly as sent.
+        :returns: the text for the 250 reply.
+        :raises MailLoop: the message has passed too many servers.
+        :raises UnknownRecipient: every recipient's agent was deleted since its RCPT.
+        :raises Unavailable: nothing was stored, or it is not known; the sender must try again.
+        """
+        block = scan(data)
+        parsed = parse(block)
+        if parsed.hops > MAX_HOPS:
+            raise MailLoop()
+        verdict = await self._judge.verify(envelope, data, block)
+        trace = trace_header(envelope, self._hostname, verdict.authentication_results(self._hostname))
+        raw = kept_bytes(data, block, trace, self._hostname)
+        if len(raw) > ALONE_BYTES:
+            body_hash, content = await self._cpu.run(_digests, raw, data)
+        else:
+            body_hash, content = _digests(raw, data)
+        mail = self._mail(envelope, parsed, verdict, raw, body_hash, content)
+        outcomes = await self._intake.store(mail)
+        for outcome in outcomes.values():
+            self._metrics.count("inbound_copies", outcome=outcome.value)
+        if all(outcome is Outcome.GONE for outcome in outcomes.values()):
+            raise UnknownRecipient()
+        self._metrics.count("inbound_messages", verified=str(verdict.verified).lower())
+        return f"OK {mail.rows[0].id}"
+
+    def _mail(
+        self, envelope: Envelope, parsed: ParsedMessage, verdict: Verdict, raw: bytes, body_hash: str, content: bytes
+    ) -> IntakeMail:
+        now = self._now()
+        created_at = datetime.fromtimestamp(now, UTC)
+        facts = Facts(
+            verified=verdict.verified,
+            sender=verdict.sender,
+            entity_type=verdict.entity_type,
+            domain_check=verdict.domain_check,
+            body_hash=body_hash,
+        )
+
+        def row(recipient: Recipient) -> IntakeRow:
+            return IntakeRow(
+                id=ids.message_id(now, self._random),
+                agent_id=recipient.agent_id,
+                sender=verdict.sender,
+                recipient=recipient.address,
+                tag=recipient.tag,
+                to=parsed.to,
+                cc=parsed.cc,
+                reply_to=parsed.reply_to,
+                subject=parsed.subject,
+                email_message_id=parsed.email_message_id,
+                conversation_id=None,
+                facts=facts,
+                authentication=verdict.authentication,
+                defects=parsed.defects,
+                size=len(raw),
+                created_at=created_at,
+                expires_at=created_at + RETENTION,
+                fingerprint=_fingerprint(parsed.email_message_id, content),
+            )
+
+        rows = tuple(row(recipient) for recipient in envelope.recipients)
+        return IntakeMail(raw_id=ids.prefixed_by_time("raw", now, self._random), raw=raw, rows=rows)
+
+
+def _digests(raw: bytes, data: bytes) -> tuple[str, bytes]:
+    return hashlib.sha256(raw).hexdigest(), hashlib.sha256(data).digest()
+
+
+def _fingerprint(email_message_id: str, content: bytes) -> bytes | None:
+    """What makes two transmissions to one agent the same one; None where a repeat cannot be told from a second message."""
+    if not email_message_id:
+        return None
+    return hashlib.sha256(email_message_id.encode() + b"\0" + content).digest()
