@@ -1,7 +1,7 @@
 """What can go wrong, and what each outsider is told about it.
 
-An error knows its HTTP status, a stable machine code, its SMTP reply and one sentence fit for strangers. The cause stays
-in ``__cause__`` and goes to the log, never to the wire.
+An error knows its HTTP status, a stable machine code, its SMTP reply and one sentence fit for strangers. The cause
+stays in ``__cause__`` and goes to the log, never to the wire.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _digests(raw: bytes, data: bytes) -> tuple[str, bytes]:
 
 
 def _fingerprint(email_message_id: str, content: bytes) -> bytes | None:
-    """What makes two transmissions to one agent the same one; None where a repeat cannot be told from a second message."""
+    """What makes two transmissions the same one; None where a repeat cannot be told from a second message."""
     if not email_message_id:
         return None
     return hashlib.sha256(email_message_id.encode() + b"\0" + content).digest()

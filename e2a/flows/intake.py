@@ -1,8 +1,8 @@
 """Group intake: everything that arrived while the previous commit ran shares the next one.
 
-No timer: at rest a message is committed at once, under load one flush to disk serves hundreds. One bad row never fails its
-neighbours: a group that fails is split in halves until the culprit stands alone. A message over ``ALONE_BYTES`` takes a
-transaction of its own, beside the groups.
+No timer: at rest a message is committed at once, under load one flush to disk serves hundreds. One bad row never fails
+its neighbours: a group that fails is split in halves until the culprit stands alone. A message over ``ALONE_BYTES``
+takes a transaction of its own, beside the groups.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GROUP_BYTES = 4 * 2**20
 ALONE_BYTES = 256 * 2**10
 #: Bytes waiting for a commit at the most; beyond it the sender is asked to come again.
 QUEUE_BYTES = 256 * 2**20
-#: Groups on their way at the same time: one, and a second when commits are slow enough to leave the reactor idle meanwhile.
+#: One group is on its way at a time, and a second when commits are so slow that the reactor would idle meanwhile.
 SLOW_COMMIT_SECONDS = 0.012
 
 Outcomes = dict[str, Outcome]

@@ -72,7 +72,7 @@ class Intake(Protocol):
     """What the SMTP front needs from the gateway (``flows.inbound`` implements it)."""
 
     async def recipient(self, address: str) -> Any:
-        """The ``entities.Recipient`` that this RCPT address reaches, tag and case resolved; None when there is no such agent.
+        """The ``entities.Recipient`` that this RCPT address reaches, tag and case resolved; None when nobody is there.
 
         :raises Unavailable: the database cannot be asked now (451).
         """

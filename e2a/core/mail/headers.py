@@ -1,8 +1,8 @@
 """One scan over a message's header block: every later question reads this table, nobody parses headers again.
 
-Bytes are never changed. Lines end with CRLF (RFC 5322 2.1); a bare CR or LF inside the block is taken for a line end as
-well, because lenient readers downstream do so, and is reported as a defect, because a strict reader (DKIM) sees something
-else. A message with such a defect is never believed (``core.trust.verdict``).
+Bytes are never changed. Lines end with CRLF (RFC 5322 2.1); a bare CR or LF inside the block is taken for a line end
+as well, because lenient readers downstream do so, and is reported as a defect, because a strict reader (DKIM) sees
+something else. A message with such a defect is never believed (``core.trust.verdict``).
 """
 
 from __future__ import annotations

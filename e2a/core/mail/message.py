@@ -1,6 +1,7 @@
 """What a received message says, for the columns of its row; and the bytes that are kept of it.
 
-Nothing here raises on junk: a message that cannot be understood is stored and delivered all the same, with its defects named.
+Nothing here raises on junk: a message that cannot be understood is stored and delivered all the same, with its defects
+named.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def parse(block: HeaderBlock) -> ParsedMessage:
 def kept_bytes(raw: bytes, block: HeaderBlock, trace: bytes, authserv_id: str) -> bytes:
     """The bytes to store, hash and deliver: the message below our trace header, without fields that only we may write.
 
-    Removed are ``X-E2A-*`` and Authentication-Results that bear our id (RFC 8601 section 5), and fold lines that belong to no
-    field at the very top, which would otherwise continue our own last line.
+    Removed are ``X-E2A-*`` and Authentication-Results that bear our id (RFC 8601 section 5), and fold lines that belong
+    to no field at the very top, which would otherwise continue our own last line.
 
     :param trace: complete header lines of ours, each ending in CRLF.
     """

@@ -14,7 +14,7 @@ _UNSAFE_HELO = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
 def trace_header(envelope: Envelope, hostname: str, authentication_results: str) -> bytes:
     """``Return-Path``, ``Received`` and ``Authentication-Results``, complete lines, ready to stand above the message.
 
-    :param authentication_results: the field's value (``core.trust.verdict``), folded or not, without control characters.
+    :param authentication_results: the field's value (``core.trust.verdict``), without control characters.
     """
     helo = _UNSAFE_HELO.sub("?", envelope.helo)[:255] or "unknown"
     literal = f"IPv6:{envelope.client_ip}" if ":" in envelope.client_ip else envelope.client_ip
