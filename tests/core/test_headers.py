@@ -66,7 +66,7 @@ class ScanTests(SynchronousTestCase):
     @given(JUNK)
     @example(b"A: b\r\n x\rfoo\r\n")
     def test_any_bytes(self, raw: bytes) -> None:
-        """Whatever the bytes, nothing raises, offsets match the raw field text and fields neither overlap nor go back."""
+        """Whatever the bytes, nothing raises, offsets match the field text and fields do not overlap."""
         block = scan(raw)
         position = 0
         for field in block.fields:

@@ -95,10 +95,11 @@ class KeptBytesTests(SynchronousTestCase):
         self.assertEqual(kept(raw), TRACE + raw)
 
     def test_forged_headers_removed(self) -> None:
-        """Every X-E2A header goes, in any case, folded, repeated, hidden behind a bare newline or with a space before the colon."""
+        """Every X-E2A header goes: any case, folded, repeated, behind a bare newline, a space before the colon."""
         raw = (
             b"X-E2A-Auth-Verified: true\r\nFrom: a@b.test\r\nx-e2a-AUTH-Sender: ceo@bank.test\r\n\tfolded\r\n"
-            b"Subject: x\nX-E2A-Auth-Signature: f\r\nX-E2A-Conversation-Id : c\r\nTo: y\r\n\r\nX-E2A-Auth-Verified: in the body\r\n"
+            b"Subject: x\nX-E2A-Auth-Signature: f\r\nX-E2A-Conversation-Id : c\r\nTo: y\r\n\r\n"
+            b"X-E2A-Auth-Verified: in the body\r\n"
         )
         self.assertEqual(
             kept(raw), TRACE + b"From: a@b.test\r\nSubject: x\nTo: y\r\n\r\nX-E2A-Auth-Verified: in the body\r\n"
@@ -123,7 +124,7 @@ class KeptBytesTests(SynchronousTestCase):
     @settings(deadline=None, max_examples=200)
     @given(st.binary(max_size=200), st.binary(max_size=200))
     def test_nothing_forged_survives(self, before: bytes, after: bytes) -> None:
-        """Whatever stands around it, no reader that splits at CR, LF or CRLF finds a foreign X-E2A header above the body."""
+        """Whatever stands around it, no reader that splits at CR, LF or CRLF finds a foreign X-E2A header."""
         raw = before + b"\r\nX-E2A-Auth-Verified: true\r\n" + after
         stored = kept(raw)
         header = scan(stored)
@@ -144,7 +145,8 @@ class TraceTests(SynchronousTestCase):
         self.assertEqual(block.fields[0].unfolded, b"<ana@corp.test>")
         self.assertEqual(
             block.fields[2].unfolded,
-            b"from mail.corp.test ([192.0.2.7])\tby mx.e2a.test with ESMTPS id 0a1b2c3d;\tFri, 01 May 2026 12:00:00 -0000",
+            b"from mail.corp.test ([192.0.2.7])\tby mx.e2a.test with ESMTPS id 0a1b2c3d;"
+            b"\tFri, 01 May 2026 12:00:00 -0000",
         )
 
     @settings(deadline=None, max_examples=100)

@@ -1,6 +1,7 @@
-"""Fuzz the message reader: ``python -m tests.fuzz.message [iterations] [seed]``; coverage-guided where atheris is installed.
+"""Fuzz the message reader: ``python -m tests.fuzz.message [iterations] [seed]``; coverage-guided with atheris.
 
-Whatever the bytes, the reader must not raise, must give text that PostgreSQL holds, and must leave no foreign ``X-E2A`` header.
+Whatever the bytes, the reader must not raise, must give text that PostgreSQL holds, and must leave no foreign ``X-E2A``
+header.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from e2a.core.mail.parts import parts_of
 _SEEDS = (
     b"From: Ana <ana@corp.test>\r\nTo: bot@agents.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
     b"Message-ID: <1@corp.test>\r\nReferences: <a@x> <b@x>\r\n\r\nHello\r\n",
-    b'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x\r\n'
+    b'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/html\r\n\r\n<p>x\r\n"
     b"--b\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n"
     b"Content-Disposition: attachment; filename*=utf-8''a%00.pdf\r\n\r\nAAAA\r\n--b--\r\n",
     b"X-E2A-Auth-Verified: true\r\nAuthentication-Results: mx.e2a.test; spf=pass\r\n\r\n",
