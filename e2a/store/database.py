@@ -1,0 +1,295 @@
+"""Transactions over a small pool of connections.
+
+A caller who leaves never stops a transaction half way: cancelling abandons the wait, not the work. What cannot be reached, and
+what may or may not have been committed, is ``Unavailable``: every write must be safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from txpostgres.txpostgres import UnexpectedPollResult
+
+from e2a.core.errors import E2AError, Unavailable
+
+from .connection import Connection, Cursor, StatementTimeout, Target
+
+__all__ = ["Database", "StatementTimeout"]
+
+T = TypeVar("T")
+
+#: Seconds that a transaction waits for a connection.
+WAIT_SECONDS = 5
+#: Seconds between attempts to connect; the last one repeats.
+RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+#: Seconds that stop() lets running transactions finish.
+DRAIN_SECONDS = 10
+
+#: SQLSTATE classes and codes that say "not now" and nothing about the statement: connection, transaction rollback (deadlock,
+#: serialization), resources, operator intervention, system error; lock timeout; a primary that became a standby.
+_PASSING_CLASSES = frozenset({"08", "40", "53", "57", "58"})
+_PASSING_CODES = frozenset({"55P03", "25006", "25P03"})
+_BROKEN = (ConnectionDone, ConnectionLost, UnexpectedPollResult, psycopg2.InterfaceError)
+
+
+class Metrics(Protocol):
+    def count(self, name: str, amount: int = 1, **labels: str) -> None: ...
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
+
+
+class Database:
+    """:param dsn: a ``postgresql://`` URL or a libpq connection string.
+    :param size: how many connections to hold.
+    :param metrics: told ``database_transaction_seconds`` (label ``transaction``), ``database_wait_seconds`` when a transaction had
+        to wait for a connection, ``database_unavailable`` and ``database_connections_lost``.
+    :raises SettingsError: the DSN cannot be read.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, dsn: str, size: int = 4, metrics: Metrics | None = None) -> None:
+        self._reactor = reactor
+        self._target = Target(reactor, dsn)
+        self._size = size
+        self._metrics = metrics
+        self._running = False
+        self._open: set[Connection] = set()
+        self._idle: list[Connection] = []
+        self._waiting: deque[Deferred[Connection]] = deque()
+        self._dialling: Connection | None = None
+        self._refilling: Deferred[None] | None = None
+        self._pause: Deferred[None] | None = None
+        self._drained: Deferred[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether at least one connection stands, as far as is known."""
+        return bool(self._open)
+
+    async def start(self) -> None:
+        """Open the connections.
+
+        :raises Unavailable: the first one cannot be had; nothing is left open.
+        """
+        self._running = True
+        try:
+            await self._dial()
+        except Unavailable:
+            self._running = False
+            raise
+        while self._running and len(self._open) < self._size:
+            try:
+                await self._dial()
+            except Unavailable:
+                self._refill()
+                break
+
+    async def stop(self) -> None:
+        """Refuse new transactions, let running ones finish for up to ten seconds, close everything."""
+        self._running = False
+        while self._waiting:
+            self._waiting.popleft().errback(Unavailable("shutting down"))
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._dialling is not None:
+            self._dialling.close()
+        if self._refilling is not None:
+            await self._refilling
+        if len(self._open) > len(self._idle):
+            self._drained = Deferred()
+            timer = self._reactor.callLater(DRAIN_SECONDS, self._drained.callback, None)
+            await self._drained
+            self._drained = None
+            if timer.active():
+                timer.cancel()
+        for connection in list(self._open):
+            connection.close()
+
+    async def run(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run ``work(cursor, *args)`` in one transaction: committed when it returns, rolled back when it raises.
+
+        :param name: for logs and metrics.
+        :raises Unavailable: no connection within five seconds, the connection broke, a time limit ended it, or the outcome of the
+            commit is unknown.
+        """
+        return await self._transaction(name, "begin;", work, args)
+
+    async def snapshot(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """As :meth:`run`, read-only, with every statement seeing the same moment."""
+        return await self._transaction(name, "begin isolation level repeatable read read only;", work, args)
+
+    async def _transaction(self, name: str, begin: str, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+        connection = self._idle.pop() if self._idle and self._running else await self._wait()
+        shield: Deferred[T] = Deferred()
+        Deferred.fromCoroutine(self._perform(connection, name, begin, work, args)).addCallbacks(
+            shield.callback, self._failed, errbackArgs=(name, shield)
+        )
+        return await shield
+
+    def _failed(self, failure: Failure, name: str, shield: Deferred[Any]) -> None:
+        if self._metrics is not None and failure.check(Unavailable):
+            self._metrics.count("database_unavailable")
+        if shield.called:
+            self._log.failure("{transaction}, which nobody waits for any more", failure, transaction=name)
+        shield.errback(failure)
+
+    async def _perform(
+        self, connection: Connection, name: str, begin: str, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]
+    ) -> T:
+        started = self._reactor.seconds()
+        try:
+            cur = connection.cursor()
+            cur.prologue = begin
+            try:
+                result = await work(cur, *args)
+            except Exception:
+                await self._roll_back(connection, cur)
+                raise
+            if not cur.prologue:
+                await cur.execute("commit")
+                # COMMIT of a transaction whose error the work swallowed is answered ROLLBACK, without an error.
+                if cur.statusmessage != "COMMIT":
+                    raise Unavailable("the transaction was rolled back")
+            return result
+        except E2AError:
+            raise
+        except _BROKEN as error:
+            connection.close()
+            raise Unavailable() from error
+        except psycopg2.Error as error:
+            code = error.pgcode or ""
+            lost = not connection.alive or (not code and isinstance(error, psycopg2.OperationalError))
+            if lost or code == "25006":
+                connection.close()
+            if lost or code[:2] in _PASSING_CLASSES or code in _PASSING_CODES:
+                raise Unavailable() from error
+            raise
+        finally:
+            self._release(connection)
+            if self._metrics is not None:
+                seconds = self._reactor.seconds() - started
+                self._metrics.observe("database_transaction_seconds", seconds, transaction=name)
+
+    async def _roll_back(self, connection: Connection, cur: Cursor) -> None:
+        if not connection.alive:
+            return
+        status = connection.get_transaction_status()
+        if status == TRANSACTION_STATUS_IDLE:
+            return
+        try:
+            if status == TRANSACTION_STATUS_ACTIVE:
+                raise Unavailable("a statement was left running")
+            cur.prologue = ""
+            await cur.execute("rollback")
+        except Exception:
+            connection.close()
+
+    def _release(self, connection: Connection) -> None:
+        if connection.alive and connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            connection.close()
+        if connection.alive:
+            self._give(connection)
+        if self._drained is not None and len(self._open) == len(self._idle):
+            drained, self._drained = self._drained, None
+            drained.callback(None)
+
+    def _give(self, connection: Connection) -> None:
+        if self._waiting:
+            self._waiting.popleft().callback(connection)
+        else:
+            self._idle.append(connection)
+
+    async def _wait(self) -> Connection:
+        if not self._running:
+            raise Unavailable("the database is not open")
+        waiter: Deferred[Connection] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        timer = self._reactor.callLater(WAIT_SECONDS, self._expire, waiter)
+        started = self._reactor.seconds()
+        try:
+            return await waiter
+        finally:
+            if timer.active():
+                timer.cancel()
+            if self._metrics is not None:
+                self._metrics.observe("database_wait_seconds", self._reactor.seconds() - started)
+
+    def _expire(self, waiter: Deferred[Connection]) -> None:
+        self._waiting.remove(waiter)
+        if self._metrics is not None:
+            self._metrics.count("database_unavailable")
+        waiter.errback(Unavailable("no database connection is free"))
+
+    async def _dial(self) -> None:
+        try:
+            connection = await self._target.dial(self._remember)
+        finally:
+            self._dialling = None
+        if not self._running:
+            connection.close()
+            return
+        connection.on_lost = self._lost
+        self._open.add(connection)
+        self._give(connection)
+
+    def _remember(self, connection: Connection) -> None:
+        self._dialling = connection
+
+    def _lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if self._running:
+            if self._metrics is not None:
+                self._metrics.count("database_connections_lost")
+            self._refill()
+
+    def _refill(self) -> None:
+        if self._refilling is None:
+            self._refilling = Deferred()
+            Deferred.fromCoroutine(self._redial()).addErrback(
+                lambda failure: self._log.failure("connecting to the database", failure)
+            ).addBoth(self._refilled)
+
+    def _refilled(self, _: object) -> None:
+        finished, self._refilling = self._refilling, None
+        if finished is not None:
+            finished.callback(None)
+
+    async def _redial(self) -> None:
+        failures = 0
+        while self._running and len(self._open) < self._size:
+            try:
+                await self._dial()
+            except Unavailable as error:
+                if not failures:
+                    self._log.warn("the database cannot be reached: {reason}", reason=_first_line(error.__cause__))
+                await self._sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+            else:
+                if failures:
+                    self._log.info("the database is reachable again")
+                failures = 0
+
+    async def _sleep(self, seconds: float) -> None:
+        if not self._running:
+            return
+        self._pause = deferLater(self._reactor, seconds)
+        self._pause.addErrback(lambda failure: None)
+        await self._pause
+        self._pause = None
+
+
+def _first_line(error: BaseException | None) -> str:
+    """libpq's reason without the lines of hints that follow it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

