@@ -1,8 +1,7 @@
 """A DNS server whose zone is a dictionary: in a thread for tests, or as a process of its own.
 
 Run as ``python -m tests.support.dnsstub ZONE.json [--delay-ms N]`` it prints its port and serves until its standard
-input closes. It knows what verifying mail asks for: TXT, MX, A, AAAA and CNAME, truncation over UDP, everything over TCP
-(RFC 1035).
+input closes. It knows what verifying mail asks for: TXT, MX, A, AAAA and CNAME, truncation over UDP, anything over TCP.
 """
 
 from __future__ import annotations

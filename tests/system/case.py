@@ -1,0 +1,169 @@
+"""What the system tests share: a database each, daemons that are gone afterwards, mail that is signed or spoofed."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import datetime
+import functools
+import itertools
+import os
+import shutil
+import ssl
+import tempfile
+from collections.abc import Iterable
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import dkim
+import psycopg2
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.daemon import Api, Daemon
+from tests.support.dnsstub import DNSStub
+from tests.support.pgserver import PostgresServer, find_binaries
+from tests.support.smtpclient import Entry
+
+_ADMIN = os.environ.get("E2A_TEST_DATABASE_URL")
+NO_SERVER = None if find_binaries() else "no PostgreSQL server programs (initdb, postgres) on this machine"
+NO_DATABASE = None if _ADMIN else NO_SERVER
+_numbers = itertools.count(1)
+
+
+@functools.cache
+def _shared_server() -> PostgresServer:
+    """One server for all system tests of a process."""
+    server = PostgresServer().start()
+    atexit.register(server.destroy)
+    return server
+
+
+class SystemCase(SynchronousTestCase):
+    """Every test: an empty database, a private directory, and nothing left running."""
+
+    skip = NO_DATABASE
+
+    def setUp(self) -> None:
+        # Not trial's own directory: a socket's path may have about 100 octets only.
+        self.directory = Path(tempfile.mkdtemp(prefix="e2a-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    @functools.cached_property
+    def dsn(self) -> str:
+        """A database of this test's own."""
+        name = f"e2a_system_{os.getpid()}_{next(_numbers)}"
+        if _ADMIN is None:
+            dsn = _shared_server().create(name)
+            self.addCleanup(_shared_server().execute, f'DROP DATABASE "{name}" WITH (FORCE)')
+            return dsn
+        base, _, _ = _ADMIN.rpartition("/")
+        query(_ADMIN, f'CREATE DATABASE "{name}"')
+        self.addCleanup(query, _ADMIN, f'DROP DATABASE "{name}" WITH (FORCE)')
+        return f"{base}/{name}"
+
+    def daemon(self, *, dsn: str | None = None, name: str = "one", **options: Any) -> Daemon:
+        """A daemon on this test's database, not started yet."""
+        daemon = Daemon(self.directory / name, dsn or self.dsn, **options)
+        self.addCleanup(daemon.kill)
+        return daemon
+
+    def owner(self, daemon: Daemon) -> Api:
+        """The REST interface with a new owner's key."""
+        api = daemon.api(daemon.bootstrap())
+        self.addCleanup(api.close)
+        return api
+
+    def stub(self, *domains: str) -> DNSStub:
+        """A DNS server that authorises 127.0.0.1 and :func:`signing_key` for the domains, with a DMARC policy each."""
+        zone = {}
+        for domain in domains:
+            zone[domain] = {"TXT": ["v=spf1 ip4:127.0.0.1 -all"]}
+            zone[f"s1._domainkey.{domain}"] = {"TXT": [signing_key()[1]]}
+            zone[f"_dmarc.{domain}"] = {"TXT": ["v=DMARC1; p=reject"]}
+        stub = DNSStub(zone)
+        self.addCleanup(stub.stop)
+        return stub
+
+    def assert_stored_once(self, entries: Iterable[Entry], dsn: str | None = None) -> None:
+        """Every accepted message is there exactly once for each of its recipients, and nothing else is."""
+        rows = query(
+            dsn or self.dsn,
+            "SELECT trim(both '<>' from email_message_id), agent_id, count(*) FROM messages GROUP BY 1, 2",
+        )
+        stored = {(key, agent): count for key, agent, count in rows}
+        accepted = {(entry.key, agent) for entry in entries if entry.accepted for agent in entry.recipients}
+        self.assertEqual(accepted - stored.keys(), set(), "answered 250 and lost")
+        self.assertEqual([key for key, count in stored.items() if count != 1], [], "stored more than once")
+        sent = {(entry.key, agent) for entry in entries for agent in entry.recipients}
+        self.assertEqual(stored.keys() - sent, set(), "stored but never sent")
+
+
+def query(dsn: str, sql: str) -> list[tuple[Any, ...]]:
+    """One statement on a connection of its own."""
+    connection = psycopg2.connect(dsn)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def mail(key: str, sender: str, to: str, *, subject: str = "A question", body: str = "How are you?") -> bytes:
+    """A plain message whose Message-ID is ``<key>``."""
+    date = format_datetime(datetime.datetime.now(datetime.UTC))
+    lines = (f"From: {sender}", f"To: {to}", f"Subject: {subject}", f"Date: {date}", f"Message-ID: <{key}>")
+    return "\r\n".join((*lines, "MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "", body, "")).encode()
+
+
+def entries(count: int, sender: str, recipients: tuple[str, ...]) -> list[Entry]:
+    """That many different messages for the same recipients."""
+    keys = [f"m{number}@{sender.partition('@')[2]}" for number in range(count)]
+    return [Entry(key, sender, recipients, mail(key, sender, ", ".join(recipients))) for key in keys]
+
+
+@functools.cache
+def signing_key() -> tuple[bytes, str]:
+    """An RSA key as PEM, and its DNS record."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem, "v=DKIM1; k=rsa; p=" + base64.b64encode(public).decode("ascii")
+
+
+def signed(message: bytes, domain: str) -> bytes:
+    """The message with a DKIM signature of that domain on top."""
+    return dkim.sign(message, b"s1", domain.encode(), signing_key()[0], canonicalize=(b"relaxed", b"relaxed")) + message
+
+
+def certificate(directory: Path, host: str) -> tuple[Path, Path, ssl.SSLContext]:
+    """A self-signed certificate's files (certificate, key), and a client context that trusts only it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path, key_path = directory / "tls.crt", directory / "tls.key"
+    certificate_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_path, key_path, ssl.create_default_context(cafile=str(certificate_path))
