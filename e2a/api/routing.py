@@ -1,25 +1,25 @@
 """How a resource class says what it serves: method, path, who may ask, what goes in and what comes out.
 
-A resource is a plain class whose ``async`` methods carry ``@route``. Nothing is served without an action: ``action`` has no default, so
-a handler that does not say who may call it fails when its module is imported. The same declarations drive dispatch (``app``), input
-checks (``body``) and the published document (``openapi``), so that the three cannot drift apart.
+A resource is a plain class whose ``async`` methods carry ``@route``. Nothing is served without an action: ``action``
+has no default, so a handler that does not say who may call it fails when its module is imported. The same
+declarations drive dispatch (``app``), input checks (``body``) and the published document (``openapi``), so that the
+three cannot drift apart.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from twisted.web.iweb import IRequest
+from twisted.web.server import Request
 
 from e2a.core.entities import Principal
 from e2a.core.errors import BadRequest
+from e2a.core.rules.permissions import ALL_PERMISSIONS, PUBLIC
 
-#: The action of a route that anybody may call.
-PUBLIC = "public"
 #: Request bodies over this many bytes are 413, unless the route says otherwise.
 DEFAULT_MAX_BODY = 65_536
 
@@ -47,8 +47,9 @@ class Route:
     :ivar action: the permission needed, or ``public``.
     :ivar body: the model of the request body, None when there is none.
     :ivar answers: successful status to model; None for an answer without JSON.
-    :ivar errors: the error statuses that are this operation's own; those every operation shares are added by ``openapi``.
+    :ivar errors: the error statuses that are this operation's own; ``openapi`` adds those that every operation shares.
     :ivar media_type: of the successful answers.
+    :ivar query_token: whether the credential may come as ``?token=`` too.
     """
 
     method: str
@@ -61,6 +62,7 @@ class Route:
     query: tuple[Query, ...]
     max_body: int
     media_type: str
+    query_token: bool
     handler: str
 
     @property
@@ -80,7 +82,7 @@ class Call:
     :ivar client_ip: the peer, or whom a trusted proxy says it speaks for.
     """
 
-    request: IRequest
+    request: Request
     caller: Principal | None
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -124,11 +126,22 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A long body, written at the pace of the client.
+
+    :ivar length: octets in all.
+    :ivar chunks: made one by one as the client takes them, each small enough to be made without holding up the reactor.
+    """
+
+    length: int
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """An answer that needs more than a body.
 
-    :ivar content: None for no body; ``bytes``, or a tuple of ``bytes`` that is written at the pace of the client, go out as they are;
-        anything else is JSON.
+    :ivar content: None for no body; ``bytes`` and :class:`Stream` go out as they are; anything else is JSON.
     """
 
     content: Any = None
@@ -137,7 +150,8 @@ class Reply:
     content_type: str = "application/json"
 
 
-#: What a handler may return: a ``Reply``, something that is JSON (a mapping, a list, a model), or a twisted.web resource that takes over.
+#: What a handler may return: a ``Reply``, something that is JSON (a mapping, a list, a model), or a twisted.web
+#: resource that takes over.
 Answer = Any
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Answer]])
 
@@ -156,10 +170,12 @@ def route(
     query: Sequence[Query] = (),
     max_body: int = DEFAULT_MAX_BODY,
     media_type: str = "application/json",
+    query_token: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Serve ``method path`` with the decorated ``async def handler(self, call: Call)``.
 
-    A handler reports failure by raising ``core.errors``; HEAD comes with GET. Several ``@route`` may stand on one handler.
+    A handler reports failure by raising ``core.errors``; HEAD comes with GET. Several ``@route`` may stand on one
+    handler.
 
     :param action: the permission that the caller needs, or ``public``.
     :param query: the query parameters that reach ``call.query``.
@@ -169,8 +185,8 @@ def route(
         raise TypeError(f"{method} is not a method that routes may serve")
     if not path.startswith("/"):
         raise TypeError(f"{path} is not an absolute path")
-    if not action:
-        raise TypeError(f"{method} {path} does not say who may call it")
+    if action != PUBLIC and action not in ALL_PERMISSIONS:
+        raise TypeError(f"{method} {path} wants the unknown permission {action!r}")
 
     def mark(handler: Handler) -> Handler:
         declared = Route(
@@ -184,6 +200,7 @@ def route(
             query=tuple(query),
             max_body=max_body,
             media_type=media_type,
+            query_token=query_token,
             handler=handler.__name__,
         )
         setattr(handler, _MARK, (declared, *getattr(handler, _MARK, ())))
@@ -194,7 +211,7 @@ def route(
 
 def routes_of(resource: object) -> list[tuple[Route, Callable[[Call], Awaitable[Answer]]]]:
     """Every route that a resource instance declares, in the order of its class body, with the bound handler."""
-    found = []
+    found: list[tuple[Route, Callable[[Call], Awaitable[Answer]]]] = []
     seen: set[str] = set()
     for kind in type(resource).__mro__:
         for name, value in vars(kind).items():

@@ -1,0 +1,327 @@
+"""One Klein tree from the resource classes.
+
+Every request takes the same steps: route, credential, permission, agent binding, query, body, handler, answer.
+Failures of all of them end in one table (``errors``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import orjson
+from klein import Klein
+from pydantic import BaseModel
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from e2a.core.entities import Principal
+from e2a.core.errors import BadRequest, E2AError, NotFound
+from e2a.core.ids import RandomBytes
+from e2a.core.rules import permissions
+
+from . import body, errors
+from .auth import Authorizer
+from .routing import DEFAULT_MAX_BODY, Call, Reply, Route, Stream, routes_of
+
+#: Stands for the request's client address; ``site`` reads it from trusted proxies.
+ClientAddress = Callable[[http.Request], str]
+
+#: A client that takes a long answer slower than this many octets a second is cut off.
+SLOWEST_READER = 65_536
+#: Seconds that even a short answer may take.
+READER_GRACE = 60.0
+
+_HEADERS = {
+    b"X-Content-Type-Options": b"nosniff",
+    b"Cache-Control": b"no-store",
+    b"Server": b"e2a",
+}
+
+
+def socket_address(request: http.Request) -> str:
+    """The peer of the connection, when no proxy is trusted."""
+    return str(getattr(request.getClientAddress(), "host", ""))
+
+
+class Api(Resource):
+    """The root resource: headers that every answer has, then Klein.
+
+    :ivar routes: every route served, for the document and for its test.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(
+        self,
+        resources: Sequence[object],
+        authorizer: Authorizer,
+        clock: IReactorTime,
+        random: RandomBytes,
+        client_address: ClientAddress = socket_address,
+    ) -> None:
+        super().__init__()
+        self._authorizer = authorizer
+        self._clock = clock
+        self._random = random
+        self._client_address = client_address
+        self._klein = Klein()
+        self._klein.url_map.merge_slashes = False
+        self.routes: list[Route] = []
+        for resource in resources:
+            for route, handler in routes_of(resource):
+                self._add(route, handler)
+        self._klein.handle_errors(Exception)(self._failed)  # type: ignore[arg-type]
+        self._tree = self._klein.resource()
+
+    def _add(self, route: Route, handler: Callable[[Call], Awaitable[Any]]) -> None:
+        async def endpoint(request: Request, **path: str) -> Any:
+            return await self._serve(request, route, handler, path)
+
+        endpoint.__name__ = f"{route.method} {route.path}"
+        url = re.sub(r"\{(\w+)\}", r"<\1>", route.path)
+        self._klein.route(url, methods=[route.method], endpoint=f"{len(self.routes)}", strict_slashes=True)(endpoint)
+        self.routes.append(route)
+
+    def body_limit(self, method: bytes, target: bytes) -> int:
+        """How many octets of body a request may have, asked as soon as its header is complete.
+
+        :param target: the request target, with its query.
+        """
+        path = _decoded_path(target.partition(b"?")[0])
+        if path is None:
+            return DEFAULT_MAX_BODY
+        try:
+            rule, _ = self._klein.url_map.bind("").match(path, method.decode("ascii", "replace"), return_rule=True)
+        except HTTPException:
+            return DEFAULT_MAX_BODY
+        return self.routes[int(rule.endpoint)].max_body
+
+    def render(self, request: Request) -> Any:
+        request_id = self._random(8).hex()
+        for name, value in _HEADERS.items():
+            request.setHeader(name, value)
+        request.setHeader(b"X-Request-Id", request_id.encode("ascii"))
+        request.defaultContentType = None
+        if not _routable(request):
+            reply = self._failure(request, 400, "the path or the Host header is malformed")
+            request.write(self._start(request, reply))
+            request.finish()
+            return NOT_DONE_YET
+        return self._tree.render(request)
+
+    async def _serve(
+        self, request: Request, route: Route, handler: Callable[[Call], Awaitable[Any]], path: Mapping[str, str]
+    ) -> Any:
+        try:
+            caller = await self._admit(request, route, path)
+            call = Call(
+                request=request,
+                caller=caller,
+                path=path,
+                query=_query(request, route),
+                body=_body(request, route),
+                client_ip=self._client_address(request),
+                request_id=_request_id(request),
+            )
+            answer = await handler(call)
+        except CancelledError:
+            # The client left; nobody is there to be answered.
+            raise
+        except Exception:
+            answer = self._refusal(request, Failure())
+        if IResource.providedBy(answer):
+            return answer
+        reply = answer if isinstance(answer, Reply) else Reply(answer)
+        if isinstance(reply.content, Stream) and request.method != b"HEAD":
+            self._start(request, reply)
+            await self._send(request, reply.content)
+            return b""
+        return self._start(request, reply)
+
+    async def _admit(self, request: Request, route: Route, path: Mapping[str, str]) -> Principal | None:
+        """The caller, if credential, permission and agent binding allow this route; None if it is public."""
+        if route.action == permissions.PUBLIC:
+            return None
+        principal = await self._authorizer.principal(request, query_token=route.query_token)
+        if principal.agent_id is not None and "email" in path and path["email"].lower() != principal.agent_id:
+            raise NotFound("agent not found")
+        permissions.require(principal, route.action)
+        return principal
+
+    def _start(self, request: Request, reply: Reply) -> bytes:
+        """Set status and headers; returns the body when it is short enough to be written at once."""
+        content = reply.content
+        if isinstance(content, BaseModel):
+            content = content.model_dump(mode="json")
+        if content is not None and not isinstance(content, bytes | Stream):
+            content = orjson.dumps(content) + b"\n"
+        request.setResponseCode(reply.status)
+        if content is not None:
+            request.setHeader(b"Content-Type", reply.content_type.encode("latin-1"))
+        if reply.status != 204:
+            length = content.length if isinstance(content, Stream) else len(content or b"")
+            request.setHeader(b"Content-Length", b"%d" % length)
+        for name, value in reply.headers.items():
+            request.setHeader(name.encode("ascii"), value.encode("latin-1"))
+        return content if isinstance(content, bytes) else b""
+
+    async def _send(self, request: Request, stream: Stream) -> None:
+        """Write a stream at the pace of the client; a client that is too slow, or leaves, is dropped."""
+        producer = _Producer(request, stream.chunks)
+        transport: Any = request.transport
+        limit = self._clock.callLater(READER_GRACE + stream.length / SLOWEST_READER, transport.abortConnection)
+        try:
+            request.registerProducer(producer, True)
+            producer.resumeProducing()
+            await producer.done
+        finally:
+            if limit.active():
+                limit.cancel()
+            # A request whose connection is gone has no channel left to unregister from.
+            if request.channel is not None:
+                request.unregisterProducer()
+
+    def _failed(self, request: Request, failure: Failure) -> bytes:
+        """What Klein itself raises: no such route, no such method; and a cancellation that was not the client's."""
+        problem = failure.value
+        if isinstance(problem, MethodNotAllowed):
+            allow = ", ".join(sorted(problem.valid_methods or ()))
+            reply = self._failure(request, 405, f"this path answers {allow}", {"Allow": allow})
+        elif isinstance(problem, HTTPException):
+            reply = self._failure(request, 404, NotFound.default)
+        else:
+            reply = self._refusal(request, failure)
+        return self._start(request, reply)
+
+    def _refusal(self, request: Request, failure: Failure) -> Reply:
+        error = failure.value
+        wants = errors.wants_problem(request.getHeader("accept"))
+        if not isinstance(error, E2AError):
+            self._log.failure("request {request_id} failed", failure, request_id=_request_id(request))
+            return self._failure(request, 500, "internal error, the request id names it")
+        if error.status >= 500:
+            self._log.warn(
+                "request {request_id} was answered {status}: {cause}",
+                request_id=_request_id(request),
+                status=error.status,
+                cause=repr(error.__cause__ or error),
+            )
+        return errors.refusal(error, problem=wants, request_id=_request_id(request))
+
+    def _failure(self, request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Reply:
+        wants = errors.wants_problem(request.getHeader("accept"))
+        return errors.failure(status, text, problem=wants, request_id=_request_id(request), headers=headers)
+
+
+class _Producer:
+    """Writes chunk after chunk while the client keeps up.
+
+    :ivar done: fires when everything was written; cancelled by whoever stops waiting.
+    """
+
+    def __init__(self, request: Request, chunks: Iterator[bytes]) -> None:
+        self._request = request
+        self._chunks = chunks
+        self._paused = False
+        self._writing = False
+        self.done: Deferred[None] = Deferred()
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        if self._writing:
+            return
+        self._writing = True
+        try:
+            while not self._paused and not self.done.called:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    self.done.callback(None)
+                else:
+                    self._request.write(chunk)
+        except Exception:
+            if not self.done.called:
+                self.done.errback()
+        finally:
+            self._writing = False
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def stopProducing(self) -> None:
+        # The connection is going; Klein hears of that and cancels the handler, which waits for ``done``.
+        self._paused = True
+
+
+def _request_id(request: Request) -> str:
+    return request.responseHeaders.getRawHeaders("x-request-id", [""])[0]
+
+
+def _decoded_path(path: bytes) -> str | None:
+    try:
+        return unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _routable(request: Request) -> bool:
+    """Whether the router can take path and Host header: no invalid UTF-8, no impossible host name."""
+    path = _decoded_path(request.path)
+    if path is None or "\0" in path:
+        return False
+    try:
+        request.getRequestHostname().decode("ascii").encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _body(request: Request, route: Route) -> Any:
+    if route.body is None:
+        return None
+    assert request.content is not None
+    return body.read_json(request.content.read(), route.body, route.max_body)
+
+
+def _query(request: Request, route: Route) -> dict[str, str]:
+    """The declared query parameters; of a repeated one, the first.
+
+    :raises BadRequest: not UTF-8, or with a NUL character.
+    """
+    given = request.args or {}
+    found = {}
+    for parameter in route.query:
+        values = given.get(parameter.name.encode("ascii"))
+        if values:
+            try:
+                found[parameter.name] = values[0].decode("utf-8")
+            except UnicodeDecodeError as exc:
+                raise BadRequest(f"{parameter.name} must be UTF-8", field=parameter.name) from exc
+            if "\0" in found[parameter.name]:
+                raise BadRequest(f"{parameter.name} must not contain NUL characters", field=parameter.name)
+    return found
+
+
+def build_app(
+    resources: Sequence[object],
+    authorizer: Authorizer,
+    *,
+    clock: IReactorTime,
+    random: RandomBytes,
+    client_address: ClientAddress = socket_address,
+) -> Api:
+    """The API as one twisted.web resource.
+
+    :param resources: instances whose methods carry ``@route``.
+    :param random: for request ids.
+    """
+    return Api(resources, authorizer, clock, random, client_address)

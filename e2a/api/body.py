@@ -1,0 +1,108 @@
+"""JSON in: syntax, NUL characters, shape.
+
+The size was checked while the bytes arrived (``site``) and is checked again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from e2a.core.errors import BadRequest, TooLarge
+
+Model = TypeVar("Model", bound=BaseModel)
+
+#: What to do about the commonest complaints; the rest is said in the validator's own words.
+_ADVICE = {
+    "missing": "is required",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "list_type": "must be an array",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "datetime_type": "must be a time such as 2026-01-31T12:00:00Z",
+    "datetime_parsing": "must be a time such as 2026-01-31T12:00:00Z",
+    "datetime_from_date_parsing": "must be a time such as 2026-01-31T12:00:00Z",
+    "timezone_aware": "must name its offset from UTC, for example by ending in Z",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entries",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "greater_than": "must be more than {gt}",
+    "less_than": "must be less than {lt}",
+    "literal_error": "must be one of {expected}",
+    "enum": "must be one of {expected}",
+}
+
+
+def read_json(raw: bytes, model: type[Model], max_size: int) -> Model:
+    """A request body as an instance of its model.
+
+    An empty body is ``{}``. Unknown fields are ignored, ``null`` equals absent, a repeated name counts with its last
+    value.
+
+    :param max_size: bytes.
+    :raises TooLarge: over ``max_size``.
+    :raises BadRequest: not JSON, or not of the model's shape; ``field`` names the first fault.
+    """
+    if len(raw) > max_size:
+        raise TooLarge(f"the request body may have at most {max_size} bytes")
+    try:
+        tree = orjson.loads(raw) if raw.strip() else {}
+    except orjson.JSONDecodeError as exc:
+        raise BadRequest(f"the request body is not valid JSON (line {exc.lineno}, column {exc.colno})") from exc
+    if not isinstance(tree, dict):
+        raise BadRequest("the request body must be a JSON object")
+    for path, container, key, value in _leaves(tree):
+        if value is None and isinstance(container, dict):
+            del container[key]
+        elif isinstance(value, str) and "\0" in value:
+            raise BadRequest(f"{path} must not contain NUL characters", field=path)
+    try:
+        # From text, because only there does strict mean "JSON types as written" rather than "Python objects".
+        return model.model_validate_json(orjson.dumps(tree), strict=True)
+    except orjson.JSONEncodeError as exc:
+        raise BadRequest("the request body is nested too deeply") from exc
+    except ValidationError as exc:
+        raise _complaint(exc) from exc
+
+
+def _leaves(tree: dict[str, Any]) -> Iterator[tuple[str, Any, Any, Any]]:
+    """``(path, container, key, value)`` for every scalar, without recursion: the sender chooses the depth."""
+    waiting: list[tuple[str, Any]] = [("", tree)]
+    while waiting:
+        prefix, container = waiting.pop()
+        entries = list(container.items()) if isinstance(container, dict) else list(enumerate(container))
+        for key, value in entries:
+            if isinstance(value, dict | list):
+                waiting.append((f"{prefix}{_printable(key)}.", value))
+            else:
+                yield f"{prefix}{_printable(key)}", container, key, value
+
+
+def _printable(key: object) -> str:
+    """A field name fit for an error line: names can come from the sender."""
+    return "".join(character if character.isprintable() else "?" for character in str(key)[:64])
+
+
+def _complaint(error: ValidationError) -> BadRequest:
+    """The first fault, as one sentence that begins with the field's name."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(_printable(step) for step in fault["loc"])
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind in _ADVICE:
+        advice = _ADVICE[kind].format(**context)
+    elif kind == "value_error":
+        advice = str(context.get("error", "is not valid"))
+    else:
+        advice = f"is not valid: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+    return BadRequest(f"{path or 'the request body'} {advice}", field=path or None)
