@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import base64
 import datetime
 import functools
-import itertools
-import os
 import shutil
 import ssl
 import tempfile
@@ -17,38 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import dkim
-import psycopg2
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
-from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import Api, Daemon
 from tests.support.dnsstub import DNSStub
-from tests.support.pgserver import PostgresServer, find_binaries
+from tests.support.pgserver import find_binaries
+from tests.support.postgres import ServerTestCase, sql
 from tests.support.smtpclient import Entry
 
-_ADMIN = os.environ.get("E2A_TEST_DATABASE_URL")
 NO_SERVER = None if find_binaries() else "no PostgreSQL server programs (initdb, postgres) on this machine"
-NO_DATABASE = None if _ADMIN else NO_SERVER
-_numbers = itertools.count(1)
 
 
-@functools.cache
-def _shared_server() -> PostgresServer:
-    """One server for all system tests of a process."""
-    server = PostgresServer().start()
-    atexit.register(server.destroy)
-    return server
-
-
-class SystemCase(SynchronousTestCase):
+class SystemCase(ServerTestCase):
     """Every test: an empty database, a private directory, and nothing left running."""
 
-    skip = NO_DATABASE
-
     def setUp(self) -> None:
+        super().setUp()
         # Not trial's own directory: a socket's path may have about 100 octets only.
         self.directory = Path(tempfile.mkdtemp(prefix="e2a-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
@@ -56,15 +40,7 @@ class SystemCase(SynchronousTestCase):
     @functools.cached_property
     def dsn(self) -> str:
         """A database of this test's own."""
-        name = f"e2a_system_{os.getpid()}_{next(_numbers)}"
-        if _ADMIN is None:
-            dsn = _shared_server().create(name)
-            self.addCleanup(_shared_server().execute, f'DROP DATABASE "{name}" WITH (FORCE)')
-            return dsn
-        base, _, _ = _ADMIN.rpartition("/")
-        query(_ADMIN, f'CREATE DATABASE "{name}"')
-        self.addCleanup(query, _ADMIN, f'DROP DATABASE "{name}" WITH (FORCE)')
-        return f"{base}/{name}"
+        return self.fresh_database()
 
     def daemon(self, *, dsn: str | None = None, name: str = "one", **options: Any) -> Daemon:
         """A daemon on this test's database, not started yet."""
@@ -91,9 +67,9 @@ class SystemCase(SynchronousTestCase):
 
     def assert_stored_once(self, entries: Iterable[Entry], dsn: str | None = None) -> None:
         """Every accepted message is there exactly once for each of its recipients, and nothing else is."""
-        rows = query(
-            dsn or self.dsn,
+        rows = sql(
             "SELECT trim(both '<>' from email_message_id), agent_id, count(*) FROM messages GROUP BY 1, 2",
+            dsn or self.dsn,
         )
         stored = {(key, agent): count for key, agent, count in rows}
         accepted = {(entry.key, agent) for entry in entries if entry.accepted for agent in entry.recipients}
@@ -101,18 +77,6 @@ class SystemCase(SynchronousTestCase):
         self.assertEqual([key for key, count in stored.items() if count != 1], [], "stored more than once")
         sent = {(entry.key, agent) for entry in entries for agent in entry.recipients}
         self.assertEqual(stored.keys() - sent, set(), "stored but never sent")
-
-
-def query(dsn: str, sql: str) -> list[tuple[Any, ...]]:
-    """One statement on a connection of its own."""
-    connection = psycopg2.connect(dsn)
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchall() if cursor.description else []
-    finally:
-        connection.close()
 
 
 def mail(key: str, sender: str, to: str, *, subject: str = "A question", body: str = "How are you?") -> bytes:

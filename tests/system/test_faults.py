@@ -12,9 +12,10 @@ import time
 
 from tests.support.daemon import Daemon
 from tests.support.pgserver import PostgresServer
+from tests.support.postgres import sql
 from tests.support.sinks import wait_until
 from tests.support.smtpclient import RetryingSender
-from tests.system.case import NO_SERVER, SystemCase, entries, query
+from tests.system.case import NO_SERVER, SystemCase, entries
 
 ROUNDS = int(os.environ.get("E2A_FAULT_ROUNDS", "4"))
 SEED = int(os.environ.get("E2A_FAULT_SEED", "1"))
@@ -47,10 +48,10 @@ class KilledDaemonTests(SystemCase):
 
     def _check_mailboxes(self, count: int) -> None:
         """Every mailbox has its mail at positions that no two messages share and none is above the next one."""
-        rows = query(
-            self.dsn,
+        rows = sql(
             "SELECT count(*), count(DISTINCT uid), max(uid) < max(uid_next) FROM messages"
             " JOIN mailboxes USING (agent_id) GROUP BY agent_id",
+            self.dsn,
         )
         self.assertEqual(rows, [(count, count, True)] * 2)
 
