@@ -114,10 +114,14 @@ class Api(Resource):
         request.defaultContentType = None
         if not _routable(request):
             reply = self._failure(request, 400, "the path or the Host header is malformed")
-            request.write(self._start(request, reply))
-            request.finish()
-            return NOT_DONE_YET
-        return self._tree.render(request)
+        elif request.path.startswith(b"//"):
+            # The router would take it for "/", while a proxy in front may have rules for one spelling only.
+            reply = self._failure(request, 404, NotFound.default)
+        else:
+            return self._tree.render(request)
+        request.write(self._start(request, reply))
+        request.finish()
+        return NOT_DONE_YET
 
     async def _serve(
         self, request: Request, route: Route, handler: Callable[[Call], Awaitable[Any]], path: Mapping[str, str]
