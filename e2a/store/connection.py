@@ -20,8 +20,8 @@ from e2a.core.errors import SettingsError, Unavailable
 
 #: Seconds until an attempt to connect is given up.
 DIAL_SECONDS = 10
-#: What libpq is told unless the connection string says otherwise. A peer that vanished without a word is noticed within 45 s when
-#: idle and 15 s when something was sent; after a failover only the primary is used.
+#: What libpq is told unless the connection string says otherwise. A peer that vanished without a word is noticed
+#: within 45 s when idle and 15 s when something was sent; after a failover only the primary is used.
 DEFAULTS = {
     "application_name": "e2a",
     "client_encoding": "UTF8",
@@ -34,7 +34,7 @@ DEFAULTS = {
 #: Sent as a statement and not as start-up options, because poolers refuse those.
 SESSION = """
     SET timezone = 'UTC'; SET datestyle = 'ISO'; SET statement_timeout = '30s'; SET lock_timeout = '10s';
-    SET idle_in_transaction_session_timeout = '60s'; SET standard_conforming_strings = on
+    SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0; SET standard_conforming_strings = on
 """
 
 
@@ -49,6 +49,7 @@ class Cursor(txpostgres.Cursor):
     """
 
     prologue = ""
+    _pollingD: Deferred[Any] | None
 
     def execute(self, query: str, params: Any = None) -> Deferred[Any]:
         if self.prologue:
@@ -62,8 +63,8 @@ class Cursor(txpostgres.Cursor):
         return Failure(timeout)
 
     def continuePolling(self, swallowErrors: bool = False) -> None:
-        # The parent fires its Deferred one reactor turn later, lest the caller's code run inside doRead. Nothing follows in a
-        # cursor's doRead and doWrite, so the turn is saved.
+        # The parent fires its Deferred one reactor turn later, lest the caller's code run inside doRead. Nothing
+        # follows in a cursor's doRead and doWrite, so the turn is saved.
         outcome: Any = self
         try:
             state = self.pollable().poll()

@@ -1,7 +1,7 @@
 """Transactions over a small pool of connections.
 
-A caller who leaves never stops a transaction half way: cancelling abandons the wait, not the work. What cannot be reached, and
-what may or may not have been committed, is ``Unavailable``: every write must be safe to repeat.
+A caller who leaves never stops a transaction half way: cancelling abandons the wait, not the work. What cannot be
+reached, and what may or may not have been committed, is ``Unavailable``: every write must be safe to repeat.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 #: Seconds that stop() lets running transactions finish.
 DRAIN_SECONDS = 10
 
-#: SQLSTATE classes and codes that say "not now" and nothing about the statement: connection, transaction rollback (deadlock,
-#: serialization), resources, operator intervention, system error; lock timeout; a primary that became a standby.
+#: SQLSTATE classes and codes that say "not now" and nothing about the statement: connection, transaction rollback
+#: (deadlock, serialization), resources, operator intervention, system error; lock timeout; a primary that became a
+#: standby.
 _PASSING_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 _PASSING_CODES = frozenset({"55P03", "25006", "25P03"})
 _BROKEN = (ConnectionDone, ConnectionLost, UnexpectedPollResult, psycopg2.InterfaceError)
@@ -50,8 +51,8 @@ class Metrics(Protocol):
 class Database:
     """:param dsn: a ``postgresql://`` URL or a libpq connection string.
     :param size: how many connections to hold.
-    :param metrics: told ``database_transaction_seconds`` (label ``transaction``), ``database_wait_seconds`` when a transaction had
-        to wait for a connection, ``database_unavailable`` and ``database_connections_lost``.
+    :param metrics: told ``database_transaction_seconds`` (label ``transaction``), ``database_wait_seconds`` when a
+        transaction had to wait for a connection, ``database_unavailable`` and ``database_connections_lost``.
     :raises SettingsError: the DSN cannot be read.
     """
 
@@ -119,8 +120,8 @@ class Database:
         """Run ``work(cursor, *args)`` in one transaction: committed when it returns, rolled back when it raises.
 
         :param name: for logs and metrics.
-        :raises Unavailable: no connection within five seconds, the connection broke, a time limit ended it, or the outcome of the
-            commit is unknown.
+        :raises Unavailable: no connection within five seconds, the connection broke, a time limit ended it, or the
+            outcome of the commit is unknown.
         """
         return await self._transaction(name, "begin;", work, args)
 

@@ -1,7 +1,7 @@
 """Brings the database to the schema this version needs, and says what would make "stored" untrue.
 
-Migrations are numbered files, applied in order, each in a transaction of its own, by one process at a time. They only ever go
-forward, and expand before they contract: the version before must be able to run beside this one.
+Migrations are numbered files, applied in order, each in a transaction of its own, by one process at a time. They only
+ever go forward, and expand before they contract: the version before must be able to run beside this one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ _SERVER = """
     SELECT current_setting('server_version_num')::integer AS version, current_setting('server_encoding') AS encoding
 """
 _DURABILITY = """
-    SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name
+    SELECT name, setting FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name
 """
 _PROMISE = {
     "fsync": "a crash of the database's machine can lose or destroy mail that was acknowledged",

