@@ -23,8 +23,9 @@ MAX_DEPTH = 20
 MAX_PARTS = 1000
 #: Octets of a header value that are read for parameters.
 MAX_VALUE = 4096
+#: Places in one multipart that look like its delimiter and are examined; after them the rest is one part.
+MAX_CANDIDATES = 100_000
 
-_BLANK_LINE = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _MEDIA_TYPE = re.compile(r"\s*([a-z0-9!#$&^_.+-]{1,127})/([a-z0-9!#$&^_.+-]{1,127})\s*(?:;|$)")
 # An open quotation runs to the end of the value: there is nothing to go back for, which keeps the scan linear.
 _PARAMETER = re.compile(
@@ -143,8 +144,8 @@ def _entity(raw: bytes, start: int, end: int, default: str) -> tuple[_Leaf, str]
     if raw.startswith((b"\r\n", b"\n"), start, end):
         head, body = b"", start + (2 if raw[start] == 13 else 1)
     else:
-        blank = _BLANK_LINE.search(raw, start, end)
-        head, body = (raw[start:end], end) if blank is None else (raw[start : blank.end()], blank.end())
+        body = _body_start(raw, start, end)
+        head = raw[start:body]
     block = scan(head)
 
     def value(name: bytes) -> str:
@@ -173,13 +174,25 @@ def _entity(raw: bytes, start: int, end: int, default: str) -> tuple[_Leaf, str]
     return leaf, parameters.get("boundary", "") if media_type.startswith("multipart/") else ""
 
 
+def _body_start(raw: bytes, start: int, end: int) -> int:
+    """The offset after the first empty line, however its lines end; ``end`` when there is none."""
+    for blank in (b"\n\r\n", b"\n\n", b"\r\r"):
+        found = raw.find(blank, start, end)
+        if found >= 0:
+            end = found + len(blank)
+    return end
+
+
 def _split(raw: bytes, start: int, end: int, boundary: str, most: int) -> list[tuple[int, int]]:
     """The spans of a multipart's parts (RFC 2046 5.1.1); a missing final delimiter ends at the end."""
     delimiter = b"--" + boundary.encode("utf-8")
     spans: list[tuple[int, int]] = []
     opened = -1
     position = start
-    while (found := raw.find(delimiter, position, end)) >= 0:
+    for _ in range(MAX_CANDIDATES):
+        found = raw.find(delimiter, position, end)
+        if found < 0:
+            break
         position = found + len(delimiter)
         if found > start and raw[found - 1] not in b"\r\n":
             continue
