@@ -13,6 +13,13 @@ T = TypeVar("T")
 #: Unix time in seconds: ``time.time`` in the daemon, ``Clock().seconds`` in tests.
 Now = Callable[[], float]
 
+#: Told of a change in the words of an ``e2a_changed`` notification, ``kind id``: ``Directory.changed``.
+Changed = Callable[[str], None]
+
+
+def nobody(payload: str) -> None:
+    """A ``Changed`` for when nothing is cached."""
+
 
 class Transactions(Protocol):
     """``store.database.Database`` as the flows see it."""

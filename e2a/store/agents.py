@@ -1,0 +1,165 @@
+"""Agents, and the question every RCPT asks: whose mailbox is this?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from e2a.core.entities import Agent
+
+from .changes import tell
+from .rows import Cursor, execute, many, maybe
+
+_COLUMNS = """
+    a.id, a.organisation_id, d.name AS domain, a.name, a.agent_mode, a.webhook_url,
+    d.verified_at IS NOT NULL AS domain_verified, a.created_at, a.hitl_enabled, a.hitl_ttl_seconds,
+    a.hitl_expiration_action
+"""
+_FROM = "FROM agents a JOIN domains d ON d.id = a.domain_id"
+_GET = f"SELECT {_COLUMNS} {_FROM} WHERE a.id = %s AND a.organisation_id = %s"
+_LIST = f"""
+    SELECT {_COLUMNS} {_FROM}
+    WHERE a.organisation_id = %(organisation)s AND a.id <> %(hidden)s
+        AND (%(only)s::text IS NULL OR a.id = %(only)s)
+        AND (%(before)s::timestamptz IS NULL OR (a.created_at, a.id) < (%(before)s, %(before_id)s))
+    ORDER BY a.created_at DESC, a.id DESC LIMIT %(limit)s
+"""
+# Stops counting where the answer is known.
+_COUNT = """
+    SELECT count(*) AS agents FROM (SELECT 1 FROM agents WHERE organisation_id = %s LIMIT %s) AS some
+"""
+_ADD = """
+    INSERT INTO agents (id, organisation_id, domain_id, name, agent_mode, webhook_url, webhook_host)
+    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING
+"""
+_ADD_MAILBOX = "INSERT INTO mailboxes (agent_id) VALUES (%s)"
+_LOCK = "SELECT id FROM agents WHERE id = %s AND organisation_id = %s FOR NO KEY UPDATE"
+_UPDATE = """
+    UPDATE agents SET name = %s, agent_mode = %s, webhook_url = %s, webhook_host = %s,
+        hitl_enabled = %s, hitl_ttl_seconds = %s, hitl_expiration_action = %s
+    WHERE id = %s
+"""
+_LOCK_MAILBOX = """
+    SELECT m.agent_id FROM mailboxes m JOIN agents a ON a.id = m.agent_id
+    WHERE m.agent_id = %s AND a.organisation_id = %s FOR UPDATE OF m
+"""
+_DROP = "DELETE FROM agents WHERE id = %s AND organisation_id = %s"
+_REACH = """
+    SELECT
+        (SELECT array_agg(a.id) FROM agents a JOIN domains d ON d.id = a.domain_id
+            WHERE a.id = ANY (%s) AND d.verified_at IS NOT NULL) AS agents,
+        EXISTS (SELECT 1 FROM domains WHERE name = %s AND verified_at IS NOT NULL) AS hosted
+"""
+_LIVE = "SELECT id FROM agents WHERE id = ANY (%s)"
+
+
+def _load(row: Any) -> Agent:
+    return Agent(*row)
+
+
+async def get_agent(cur: Cursor, organisation_id: str, agent_id: str) -> Agent | None:
+    """None when it is unknown or another organisation's."""
+    return await maybe(cur, _GET, (agent_id, organisation_id), _load)
+
+
+async def list_agents(
+    cur: Cursor,
+    organisation_id: str,
+    *,
+    limit: int,
+    hidden: str = "",
+    only: str | None = None,
+    before: tuple[datetime, str] | None = None,
+) -> list[Agent]:
+    """Newest first.
+
+    :param hidden: an agent to leave out.
+    :param only: if given, at most this agent.
+    :param before: creation time and id of the last agent of the previous page.
+    """
+    at, agent_id = before or (None, None)
+    values = {
+        "organisation": organisation_id,
+        "hidden": hidden,
+        "only": only,
+        "before": at,
+        "before_id": agent_id,
+        "limit": limit,
+    }
+    return await many(cur, _LIST, values, _load)
+
+
+async def has_agents(cur: Cursor, organisation_id: str, number: int) -> bool:
+    """Whether the organisation has at least that many."""
+    await cur.execute(_COUNT, (organisation_id, number))
+    return int(cur.fetchone().agents) >= number
+
+
+async def add_agent(
+    cur: Cursor,
+    agent_id: str,
+    organisation_id: str,
+    domain_id: int,
+    *,
+    name: str,
+    agent_mode: str,
+    webhook_url: str = "",
+    webhook_host: str = "",
+) -> bool:
+    """Make an agent with an empty mailbox; False when the address is taken, whoever's it is."""
+    values = (agent_id, organisation_id, domain_id, name, agent_mode, webhook_url, webhook_host)
+    if not await execute(cur, _ADD, values):
+        return False
+    await execute(cur, _ADD_MAILBOX, (agent_id,))
+    await tell(cur, "agent", [agent_id])
+    return True
+
+
+async def lock_agent(cur: Cursor, organisation_id: str, agent_id: str) -> Agent | None:
+    """As ``get_agent``, kept from other writers until the transaction ends."""
+    if await maybe(cur, _LOCK, (agent_id, organisation_id), lambda row: row) is None:
+        return None
+    return await get_agent(cur, organisation_id, agent_id)
+
+
+async def update_agent(cur: Cursor, agent: Agent, webhook_host: str) -> None:
+    """Store everything that can change."""
+    values = (
+        agent.name,
+        agent.agent_mode,
+        agent.webhook_url,
+        webhook_host,
+        agent.hitl_enabled,
+        agent.hitl_ttl_seconds,
+        agent.hitl_expiration_action,
+        agent.id,
+    )
+    await execute(cur, _UPDATE, values)
+    await tell(cur, "agent", [agent.id])
+
+
+async def lock_mailbox(cur: Cursor, organisation_id: str, agent_id: str) -> bool:
+    """Stop intake for the agent until the transaction ends; False when the organisation has no such agent.
+
+    Intake takes the mailbox first and the agent's row after it; whoever deletes must keep that order.
+    """
+    return await maybe(cur, _LOCK_MAILBOX, (agent_id, organisation_id), lambda row: row) is not None
+
+
+async def drop_agent(cur: Cursor, organisation_id: str, agent_id: str) -> None:
+    """Delete the agent with its messages, deliveries and keys. Raw mail that nobody else holds is ``retention``'s."""
+    await execute(cur, _DROP, (agent_id, organisation_id))
+    await tell(cur, "agent", [agent_id])
+
+
+async def reach(cur: Cursor, candidates: Sequence[str], domain: str) -> tuple[frozenset[str], bool]:
+    """Which of these addresses are agents on proved domains, and whether ``domain`` is hosted here."""
+    await cur.execute(_REACH, (list(candidates), domain))
+    row = cur.fetchone()
+    return frozenset(row.agents or ()), bool(row.hosted)
+
+
+async def live_agents(cur: Cursor, agent_ids: Sequence[str]) -> set[str]:
+    """Those that still exist."""
+    return set(await many(cur, _LIVE, (list(agent_ids),), lambda row: str(row.id)))
