@@ -1,0 +1,44 @@
+"""The commands that need the daemon's own code, which is imported only when they run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+_MISSING = "this command needs the daemon's libraries ({name} is missing): pip install 'e2a[server,embedded]'"
+
+
+@contextmanager
+def _server_installed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "e2a":
+            raise
+        raise click.ClickException(_MISSING.format(name=error.name)) from error
+
+
+def serve(config: str | None) -> None:
+    """Run the daemon until it is told to stop; does not return before."""
+    with _server_installed():
+        from twisted.scripts.twistd import run
+
+        from ..service import tap  # noqa: F401 - a missing library is reported before twistd starts
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "e2a", *(["--config", config] if config else [])]
+    run()
+
+
+def bootstrap(email: str, config: str | None) -> None:
+    """Print the user and the new key to standard output; the process ends with 1 when that fails."""
+    with _server_installed():
+        from ..service.bootstrap import run
+        from ..service.options import settings_or_exit
+    made = run(settings_or_exit(config), email)
+    if made.error:
+        raise click.ClickException(made.error)
+    click.echo(f"User:    {made.email} (id={made.user_id})")
+    click.echo(f"API key: {made.key}")
+    click.echo("Keep the key now: it is stored hashed and cannot be shown again.", err=True)
