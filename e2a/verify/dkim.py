@@ -6,7 +6,7 @@ message, whatever it holds: dkimpy's is quadratic in runs of spaces, which any d
 here and is the oracle in the tests.
 
 Stricter than the RFCs, always with the result ``policy``: ``l=`` (anybody may append text), rsa-sha1, RSA keys outside 1024-4096
-bits, a message without exactly one From field, a field that may occur once but occurs more often than the signature covers, and a
+bits, a header block that readers may split differently, a message without exactly one From field, a field that may occur once but occurs more often than the signature covers, and a
 Reply-To or Subject that the signature does not cover. The last two are what a replayed message with added fields looks like.
 """
 
@@ -270,6 +270,9 @@ def _check_policy(signature: Signature, tags: Mapping[bytes, bytes], block: Head
         raise Refused("fail", "signature expired")
     if signature.signed_at is not None and signature.signed_at > now + _LEEWAY:
         raise Refused("policy", "signed in the future")
+    if block.defects:
+        # Lenient and strict readers see different fields here, so nobody can say what was signed.
+        raise Refused("policy", "malformed header block")
     present: dict[bytes, int] = {}
     for field in block.fields:
         if field.key in SINGLE_FIELDS:
@@ -439,7 +442,6 @@ def _relaxed_hash(raw: bytes, start: int) -> bytes:
     empty = 0
     wrote = False
     position, size = start, len(raw)
-    ends_line = True
     while position < size:
         chunk = carry + raw[position : position + _CHUNK] if carry else raw[position : position + _CHUNK]
         position += _CHUNK
@@ -464,10 +466,7 @@ def _relaxed_hash(raw: bytes, start: int) -> bytes:
             wrote, empty = True, final
         else:
             empty += final
-        ends_line = final > 0
     if wrote:
-        hasher.update(b"\r\n")
-    elif not ends_line:
         hasher.update(b"\r\n")
     return hasher.digest()
 
