@@ -21,6 +21,8 @@ from e2a.core.mail.headers import scan
 MAX_DEPTH = 20
 #: Parts after this many are left in one piece with the last.
 MAX_PARTS = 1000
+#: Octets of a header block that are read.
+MAX_HEADER = 1_048_576
 #: Octets of a header value that are read for parameters.
 MAX_VALUE = 4096
 #: Places in one multipart that look like its delimiter and are examined; after them the rest is one part.
@@ -145,7 +147,7 @@ def _entity(raw: bytes, start: int, end: int, default: str) -> tuple[_Leaf, str]
         head, body = b"", start + (2 if raw[start] == 13 else 1)
     else:
         body = _body_start(raw, start, end)
-        head = raw[start:body]
+        head = raw[start : min(body, start + MAX_HEADER)]
     block = scan(head)
 
     def value(name: bytes) -> str:
