@@ -158,7 +158,7 @@ class Api(Resource):
             return None
         principal = await self._authorizer.principal(request, query_token=route.query_token)
         if principal.agent_id is not None and "email" in path and path["email"].lower() != principal.agent_id:
-            raise NotFound("agent not found")
+            raise NotFound
         permissions.require(principal, route.action)
         return principal
 

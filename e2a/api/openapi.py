@@ -1,0 +1,155 @@
+"""The OpenAPI 3.1 document, made from the routes that are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from e2a.core.rules.permissions import PUBLIC
+
+from .errors import PROBLEM
+from .models import Problem
+from .routing import Route
+
+_REF = "#/components/schemas/{model}"
+
+#: What the parameters of paths are.
+_PATH_PARAMETERS = {
+    "email": "an agent's address; @ may be sent as it is or as %40",
+    "id": "an identifier as lists show it",
+    "index": "the number of an attachment, from 0",
+    "domain": "a domain name",
+}
+
+
+def document(routes: Iterable[Route], *, version: str, server: str) -> dict[str, Any]:
+    """The document as plain data.
+
+    :param server: where the API is reached; "" leaves that to where the document was fetched from.
+    """
+    routes = list(routes)
+    models = _models(routes)
+    # Answers are described as they are sent and requests as they may be sent: a field with a default is optional only
+    # in the latter.
+    refs, schemas = models_json_schema(
+        [(model, mode) for model, mode in sorted(models, key=lambda entry: (entry[0].__name__, entry[1]))],
+        ref_template=_REF,
+    )
+    paths: dict[str, Any] = {}
+    for route in sorted(routes, key=lambda each: (each.path, each.method)):
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "e2a",
+            "version": version,
+            "summary": "An authenticated e-mail gateway for AI agents",
+            "description": (
+                "Failures are one line of text; send `Accept: application/problem+json` for RFC 9457 objects. "
+                "Every answer carries `X-Request-Id`."
+            ),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": server or "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.get("$defs", {}),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "an API key"},
+                "queryKey": {"type": "apiKey", "in": "query", "name": "token", "description": "an API key"},
+            },
+            "responses": {
+                str(status): {
+                    "description": HTTPStatus(status).phrase,
+                    "content": {
+                        "text/plain": {"schema": {"type": "string"}},
+                        PROBLEM: {"schema": {"$ref": _REF.format(model="Problem")}},
+                    },
+                }
+                for status in sorted({status for route in routes for status in _errors(route)})
+            },
+        },
+    }
+
+
+def operation_id(route: Route) -> str:
+    """One name for each operation, such as ``get_agents_email_messages``."""
+    words = [word.strip("{}").replace("-", "_").replace(".", "_") for word in route.path.split("/") if word]
+    return "_".join([route.method.lower(), *(word for word in words if word not in ("api", "v1"))])
+
+
+def _models(routes: list[Route]) -> set[tuple[type[BaseModel], Any]]:
+    models: set[tuple[type[BaseModel], Any]] = {(Problem, "serialization")}
+    for route in routes:
+        if route.body is not None:
+            models.add((route.body, "validation"))
+        models.update((model, "serialization") for model in route.answers.values() if model is not None)
+    return models
+
+
+def _errors(route: Route) -> set[int]:
+    """A route's own error statuses and those that follow from its declaration."""
+    statuses = {*route.errors, 500}
+    if route.action != PUBLIC:
+        statuses |= {401, 403, 503}
+    if route.body is not None:
+        statuses |= {400, 413}
+    if route.query:
+        statuses.add(400)
+    return statuses
+
+
+def _operation(route: Route, refs: Any) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "tags": [_tag(route)],
+    }
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PATH_PARAMETERS.get(name, "an identifier"),
+            "schema": {"type": "integer", "minimum": 0} if name == "index" else {"type": "string"},
+        }
+        for name in route.parameters
+    ]
+    parameters += [
+        {"name": query.name, "in": "query", "description": query.description, "schema": dict(query.schema)}
+        for query in route.query
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": bool(route.body.model_json_schema().get("required")),
+            "content": {"application/json": {"schema": refs[route.body, "validation"]}},
+        }
+    answers: dict[str, Any] = {}
+    for status, model in sorted(route.answers.items()):
+        answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if model is not None:
+            answer["content"] = {route.media_type: {"schema": refs[model, "serialization"]}}
+        elif status == 200 and route.media_type != "application/json":
+            answer["content"] = {route.media_type: {"schema": {"type": "string"}}}
+        answers[str(status)] = answer
+    for status in sorted(_errors(route)):
+        answers.setdefault(str(status), {"$ref": f"#/components/responses/{status}"})
+    operation["responses"] = answers
+    if route.action == PUBLIC:
+        operation["security"] = []
+    else:
+        operation["security"] = [{"key": []}, {"queryKey": []}] if route.query_token else [{"key": []}]
+        operation["description"] = f"Needs the permission `{route.action}`."
+    return operation
+
+
+def _tag(route: Route) -> str:
+    words = [word for word in route.path.split("/") if word and word not in ("api", "v1")]
+    named = [word for word in words if not word.startswith("{")]
+    return "messages" if "messages" in named else named[0] if named else "system"

@@ -1,0 +1,67 @@
+"""Health, readiness and info."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2a.api.models import Health, Info, Readiness
+from e2a.api.system import System
+from e2a.core.errors import Unavailable
+
+from .support import Client, make_app
+
+INFO = Info(
+    shared_domain="", slug_registration_enabled=False, public_url="", version="1.2.3", max_message_bytes=26_214_400
+)
+
+
+class SystemTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.complaints = {"database": "", "listener": ""}
+        checks = {name: self.check(name) for name in self.complaints}
+        self.client = Client(make_app(System(INFO, checks, list)))
+
+    def check(self, name: str):  # type: ignore[no-untyped-def]
+        async def ask() -> str:
+            if self.complaints[name] == "raise":
+                raise Unavailable("no route to 10.1.2.3")
+            return self.complaints[name]
+
+        return ask
+
+    def test_health(self) -> None:
+        """Health answers GET and HEAD without a credential, whatever else is wrong."""
+        self.complaints["database"] = "away"
+        answer = self.client.get(self, "/api/health", key=None)
+        self.assertEqual((answer.code, answer.content), (200, b'{"status":"ok"}\n'))
+        Health.model_validate(answer.json)
+        head = self.client.request(self, "HEAD", "/api/health", key=None)
+        self.assertEqual((head.code, head.content), (200, b""))
+
+    def test_ready(self) -> None:
+        """Readiness is 200 when every check passes."""
+        answer = self.client.get(self, "/api/ready", key=None)
+        self.assertEqual((answer.code, answer.json), (200, {"status": "ready", "failing": {}}))
+
+    def test_not_ready(self) -> None:
+        """Readiness is 503 with the name of each failing check and with Retry-After; a raised cause stays inside."""
+        self.complaints.update(database="raise", listener="not connected")
+        answer = self.client.get(self, "/api/ready", key=None)
+        self.assertEqual(answer.code, 503)
+        self.assertEqual(answer.header("Retry-After"), "5")
+        self.assertEqual(answer.json["failing"], {"database": "failing", "listener": "not connected"})
+        Readiness.model_validate(answer.json)
+
+    def test_info(self) -> None:
+        """Info has the contract's keys, the version and the size limit."""
+        answer = self.client.get(self, "/api/v1/info", key=None)
+        self.assertEqual(
+            answer.json,
+            {
+                "shared_domain": "",
+                "slug_registration_enabled": False,
+                "public_url": "",
+                "version": "1.2.3",
+                "max_message_bytes": 26_214_400,
+            },
+        )
