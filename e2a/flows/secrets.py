@@ -122,7 +122,7 @@ class SecretBook:
 
     # --- management -----------------------------------------------------------------------------------------------
 
-    async def list(self, principal: Principal) -> list[SigningSecret]:
+    async def list_secrets(self, principal: Principal) -> list[SigningSecret]:
         """Newest first, without their texts."""
         require_whole_account(principal)
         return await self._database.run("list secrets", store.list_secrets, principal.organisation_id)

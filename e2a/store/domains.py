@@ -19,7 +19,8 @@ _LIST = f"SELECT {_COLUMNS} FROM domains WHERE organisation_id = %s ORDER BY cre
 _COUNT = "SELECT count(*) AS claims FROM domains WHERE organisation_id = %s"
 _ADD = f"""
     INSERT INTO domains (name, organisation_id, verification_token) VALUES (%s, %s, %s)
-    ON CONFLICT (organisation_id, name) DO UPDATE SET name = excluded.name RETURNING {_COLUMNS}
+    ON CONFLICT (organisation_id, name) DO UPDATE SET verification_token = domains.verification_token
+    RETURNING {_COLUMNS}
 """
 _PROVE = f"UPDATE domains SET verified_at = now() WHERE id = %s AND verified_at IS NULL RETURNING {_COLUMNS}"
 _DROP = "DELETE FROM domains WHERE id = %s"

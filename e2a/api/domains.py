@@ -1,0 +1,110 @@
+"""``/api/v1/domains``: claim a domain, prove it, see its DNS records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from e2a.core.entities import Domain
+from e2a.flows.domains import Domains, Record
+
+from . import models_accounts as models
+from .models_accounts import exact
+from .routing import Call, Reply, route
+
+
+class DomainsResource:
+    """:param mx: the host that mail for every domain is sent to."""
+
+    def __init__(self, domains: Domains, mx: str) -> None:
+        self._domains = domains
+        self._mx = mx
+
+    @route(
+        "GET",
+        "/api/v1/domains",
+        action="domains:read",
+        summary="List the account's domains",
+        answers={200: models.Domains},
+    )
+    async def list_domains(self, call: Call) -> Any:
+        return {"domains": [self._shown(domain) for domain in await self._domains.list_claims(call.principal)]}
+
+    @route(
+        "POST",
+        "/api/v1/domains",
+        action="domains:write",
+        summary="Claim a domain; asking again answers the same claim",
+        body=models.NewDomain,
+        answers={201: models.Domain},
+        errors=(400, 409),
+    )
+    async def claim(self, call: Call) -> Any:
+        return Reply(self._shown(await self._domains.claim(call.principal, call.body.domain)), 201)
+
+    @route(
+        "GET",
+        "/api/v1/domains/{domain}",
+        action="domains:read",
+        summary="One domain, with what DNS says of each of its records now",
+        answers={200: models.DomainReport},
+        errors=(404,),
+    )
+    async def report(self, call: Call) -> Any:
+        domain, records = await self._domains.report(call.principal, call.path["domain"])
+        return {**self._shown(domain), "records": _reported(records)}
+
+    @route(
+        "POST",
+        "/api/v1/domains/{domain}/verify",
+        action="domains:write",
+        summary="Prove a claim by its TXT record",
+        answers={200: models.VerifiedDomain},
+        errors=(404, 409, 412),
+    )
+    async def verify(self, call: Call) -> Any:
+        domain, records = await self._domains.verify(call.principal, call.path["domain"])
+        shown = self._shown(domain)
+        return {name: shown[name] for name in ("domain", "verified", "verified_at")} | {"records": _reported(records)}
+
+    @route(
+        "DELETE",
+        "/api/v1/domains/{domain}",
+        action="domains:write",
+        summary="Give a domain up; not while agents are on it",
+        answers={204: None},
+        errors=(400, 404),
+    )
+    async def release(self, call: Call) -> Any:
+        await self._domains.release(call.principal, call.path["domain"])
+        return Reply(status=204)
+
+    def _shown(self, domain: Domain) -> dict[str, Any]:
+        shown = {
+            "domain": domain.name,
+            "verified": domain.verified,
+            "verification_token": domain.verification_token,
+            "dns_records": {
+                "mx": {"host": "@", "value": self._mx, "priority": 10},
+                "txt": {"host": "@", "value": domain.verification_token},
+            },
+            "created_at": exact(domain.created_at),
+        }
+        if domain.verified_at is not None:
+            shown["verified_at"] = exact(domain.verified_at)
+        return shown
+
+
+def _reported(records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [
+        {
+            "purpose": record.purpose,
+            "type": record.type,
+            "name": record.name,
+            "expected": record.expected,
+            "found": list(record.found),
+            "status": record.status,
+            "hint": record.hint,
+        }
+        for record in records
+    ]

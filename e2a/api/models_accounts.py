@@ -1,0 +1,197 @@
+"""The shapes of requests and answers about keys, secrets, domains and agents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, RootModel
+
+from e2a.core.rules.permissions import ALL_PERMISSIONS
+
+from .models import Shape
+
+Name = Annotated[str, Field(max_length=200)]
+PERMISSIONS = ", ".join(ALL_PERMISSIONS)
+
+
+def seconds(moment: datetime) -> str:
+    """``2026-04-20T08:00:00Z``"""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exact(moment: datetime) -> str:
+    """``2026-04-20T08:00:00.123456Z``"""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+class NewKey(BaseModel):
+    name: Name = ""
+    permissions: list[str] | None = Field(
+        None,
+        description=f"Among {PERMISSIONS}; never more than the creator holds. Absent: everything the creator can give.",
+    )
+    agent: str | None = Field(None, description="The only agent that the key can see; absent: all of the account.")
+    expires_at: AwareDatetime | None = Field(None, description="When the key ends; absent: never.")
+
+
+class Key(Shape):
+    id: str
+    user_id: str
+    name: str
+    key_prefix: str = Field(description="The first 12 characters of the key.")
+    permissions: list[str]
+    agent: str | None = Field(description="The only agent that the key can see; null: all of the account.")
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None = Field(description="To the minute, more or less.")
+
+
+class CreatedKey(Key):
+    key: str = Field(description="The key itself. It is not shown again.")
+
+
+class Keys(RootModel[list[Key]]):
+    """Newest first, without revoked keys."""
+
+
+# --- signing secrets --------------------------------------------------------------------------------------------------
+
+
+class NewSecret(BaseModel):
+    name: Name = ""
+
+
+class Secret(Shape):
+    id: str
+    name: str
+    secret_prefix: str = Field(description="The first 12 characters of the secret.")
+    created_at: str
+    last_signed_at: str = Field("", description="Absent until it has signed; to the minute, more or less.")
+
+
+class CreatedSecret(Shape):
+    id: str
+    name: str
+    secret: str = Field(description="The secret itself. Its ASCII octets are the HMAC key. It is not shown again.")
+    secret_prefix: str
+    created_at: str
+
+
+class Secrets(Shape):
+    secrets: list[Secret] = Field(description="Newest first; the newest signs.")
+
+
+# --- domains ----------------------------------------------------------------------------------------------------------
+
+
+class NewDomain(BaseModel):
+    domain: str = Field(max_length=1000)
+
+
+class MxRecord(Shape):
+    host: str
+    value: str
+    priority: int
+
+
+class TxtRecord(Shape):
+    host: str
+    value: str
+
+
+class DnsRecords(Shape):
+    mx: MxRecord
+    txt: TxtRecord
+
+
+class Domain(Shape):
+    domain: str
+    verified: bool
+    verification_token: str
+    dns_records: DnsRecords = Field(description="What to publish; @ is the domain itself.")
+    created_at: str
+    verified_at: str = Field("", description="Absent until verified.")
+
+
+class Domains(Shape):
+    domains: list[Domain] = Field(description="Newest first.")
+
+
+class RecordReport(Shape):
+    """What DNS says of one record."""
+
+    purpose: Literal["ownership", "mx", "spf", "dkim", "dmarc"]
+    type: str
+    name: str
+    expected: str
+    found: list[str]
+    status: Literal["found", "missing", "mismatch", "deferred"] = Field(
+        description="deferred: DNS gave no answer, ask again later."
+    )
+    hint: str
+
+
+class DomainReport(Domain):
+    records: list[RecordReport]
+
+
+class VerifiedDomain(Shape):
+    domain: str
+    verified: Literal[True]
+    verified_at: str
+    records: list[RecordReport]
+
+
+# --- agents -----------------------------------------------------------------------------------------------------------
+
+
+class NewAgent(BaseModel):
+    slug: str = Field("", description="The local part on the shared domain; wins over email.")
+    email: str = Field("", description="The whole address, on a verified domain of the account.")
+    name: Name = ""
+    webhook_url: str = Field("", description="Where mail is posted; needed in cloud mode.")
+    agent_mode: str = Field("cloud", description="cloud or local.")
+
+
+class CreatedAgent(Shape):
+    id: str
+    domain: str
+    email: str
+
+
+class ChangedAgent(BaseModel):
+    name: Name | None = None
+    agent_mode: Literal["cloud", "local"] | None = Field(
+        None, description="cloud needs webhook_url in the same request; local without it drops the webhook."
+    )
+    webhook_url: str | None = None
+    hitl_enabled: bool | None = None
+    hitl_ttl_seconds: int | None = Field(None, ge=1, le=604_800)
+    hitl_expiration_action: Literal["approve", "reject"] | None = None
+
+
+class Agent(Shape):
+    id: str
+    email: str
+    domain: str
+    name: str
+    webhook_url: str
+    agent_mode: Literal["cloud", "local"]
+    domain_verified: bool
+    created_at: str
+    hitl_enabled: bool
+    hitl_ttl_seconds: int
+    hitl_expiration_action: Literal["approve", "reject"]
+
+
+class Agents(Shape):
+    agents: list[Agent] = Field(description="Newest first.")
+    next_token: str = Field("", description="Absent on the last page.")
+
+
+class Deleted(Shape):
+    status: Literal["deleted"]

@@ -1,0 +1,169 @@
+"""Domains: claim, prove, release."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from e2a.core import ids
+from e2a.core.entities import Domain, Principal
+from e2a.core.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unavailable
+from e2a.core.mail.addresses import AddressError, normal_domain
+from e2a.core.rules.domains import OwnNames, claimable, new_proof
+from e2a.core.rules.permissions import require_whole_account
+from e2a.store import domains as store
+from e2a.store.organisations import lock_organisation
+from e2a.store.rows import Cursor
+
+from .ports import Changed, Transactions, nobody
+
+MOST_DOMAINS = 500
+
+
+class Record(Protocol):
+    """What DNS says of one record that a domain should have (``verify.records``).
+
+    :ivar purpose: ``ownership``, ``mx``, ``spf``, ``dkim`` or ``dmarc``.
+    :ivar status: ``found``, ``missing``, ``mismatch``, or ``deferred`` when DNS gave no answer.
+    """
+
+    @property
+    def purpose(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def expected(self) -> str: ...
+
+    @property
+    def found(self) -> Sequence[str]: ...
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def hint(self) -> str: ...
+
+
+#: ``(name, token) -> records``: asks DNS for every record that a domain should have.
+CheckRecords = Callable[[str, str], Awaitable[Sequence[Record]]]
+
+
+class Domains:
+    """:param own: the deployment's names, in stored spelling.
+    :param production: whether a claim must be proved by DNS; in development asking to verify is enough.
+    :param changed: told of what changed here without waiting for the notification to come round.
+    """
+
+    def __init__(
+        self,
+        database: Transactions,
+        check_records: CheckRecords,
+        random: ids.RandomBytes,
+        *,
+        own: OwnNames,
+        production: bool,
+        changed: Changed = nobody,
+    ) -> None:
+        self._database = database
+        self._check_records = check_records
+        self._random = random
+        self._own = own
+        self._production = production
+        self._changed = changed
+
+    async def list_claims(self, principal: Principal) -> list[Domain]:
+        """The organisation's claims, newest first."""
+        require_whole_account(principal)
+        return await self._database.run("list domains", store.list_domains, principal.organisation_id)
+
+    async def claim(self, principal: Principal, text: str) -> Domain:
+        """A claim on the name: new, or as it was made before, with the same token.
+
+        :raises BadRequest: no domain name, one of the service's own, or one that another account has proved.
+        :raises Conflict: there are too many claims.
+        """
+        require_whole_account(principal)
+        name = claimable(text, self._own)
+        return await self._database.run("claim domain", self._claim, principal.organisation_id, name)
+
+    async def _claim(self, cur: Cursor, organisation_id: str, name: str) -> Domain:
+        await lock_organisation(cur, organisation_id)
+        own = await store.own_domain(cur, organisation_id, name)
+        if own is not None:
+            return own
+        if await store.verified_domain(cur, name) is not None:
+            raise BadRequest("this domain cannot be registered", field="domain")
+        if await store.count_domains(cur, organisation_id) >= MOST_DOMAINS:
+            raise Conflict(f"an account can have at most {MOST_DOMAINS} domains; delete some first")
+        return await store.claim_domain(cur, organisation_id, name, new_proof(self._random))
+
+    async def report(self, principal: Principal, text: str) -> tuple[Domain, Sequence[Record]]:
+        """A claim, and what DNS says of each record that it should have.
+
+        :raises NotFound: no claim of the organisation.
+        """
+        domain = await self._own_domain(principal, text)
+        return domain, await self._check_records(domain.name, domain.verification_token)
+
+    async def verify(self, principal: Principal, text: str) -> tuple[Domain, Sequence[Record]]:
+        """Prove a claim by the ownership record in DNS. A proved claim stays proved whatever DNS says later.
+
+        :returns: the domain, and what DNS says of each record.
+        :raises NotFound: no claim of the organisation.
+        :raises PreconditionFailed: the ownership record is not there.
+        :raises Unavailable: DNS gave no answer.
+        :raises Conflict: another account proved the name first.
+        """
+        domain, records = await self.report(principal, text)
+        if domain.verified:
+            return domain, records
+        if self._production:
+            _require_ownership(domain, records)
+        proved = await self._database.run("prove domain", self._prove, principal.organisation_id, domain)
+        self._changed(f"domain {domain.name}")
+        return proved, records
+
+    async def _prove(self, cur: Cursor, organisation_id: str, domain: Domain) -> Domain:
+        proved = await store.prove_domain(cur, domain.id) or await store.own_domain(cur, organisation_id, domain.name)
+        if proved is None:
+            raise NotFound
+        return proved
+
+    async def release(self, principal: Principal, text: str) -> None:
+        """Give a claim up.
+
+        :raises NotFound: no claim of the organisation.
+        :raises BadRequest: agents are on it.
+        """
+        domain = await self._own_domain(principal, text)
+        if not await self._database.run("release domain", store.drop_domain, domain):
+            raise BadRequest("agents are registered on this domain; delete them first")
+        self._changed(f"domain {domain.name}")
+
+    async def _own_domain(self, principal: Principal, text: str) -> Domain:
+        require_whole_account(principal)
+        try:
+            name = normal_domain(text)
+        except AddressError:
+            raise NotFound from None
+        domain = await self._database.run("get domain", store.own_domain, principal.organisation_id, name)
+        if domain is None:
+            raise NotFound
+        return domain
+
+
+def _require_ownership(domain: Domain, records: Sequence[Record]) -> None:
+    status = next((record.status for record in records if record.purpose == "ownership"), "deferred")
+    if status == "deferred":
+        raise Unavailable(f"DNS gave no answer for the TXT record of {domain.name}, try again")
+    if status != "found":
+        others = ", ".join(f"{record.purpose} {record.status}" for record in records if record.purpose != "ownership")
+        raise PreconditionFailed(
+            f"no TXT record {domain.verification_token} was found at {domain.name}"
+            + (f" (other records: {others})" if others else "")
+        )
