@@ -107,14 +107,18 @@ def _seal(field: Field, tags: Mapping[bytes, bytes]) -> Seal:
     if b"h" in tags:
         raise Refused("fail", "h= in a seal")
     domain, selector = names(tags)
-    return Seal(field, domain, selector, algorithm(tags), decode_base64(tags.get(b"b"), "b="), tags.get(b"cv", b"").lower())
+    return Seal(
+        field, domain, selector, algorithm(tags), decode_base64(tags.get(b"b"), "b="), tags.get(b"cv", b"").lower()
+    )
 
 
 def questions(chain: Chain | ArcResult) -> tuple[Question, ...]:
     """The key records to ask for, each once."""
     if isinstance(chain, ArcResult):
         return ()
-    signers = [(seal.domain, seal.selector) for _, _, seal in chain.sets] + [(chain.newest.domain, chain.newest.selector)]
+    signers = [(seal.domain, seal.selector) for _, _, seal in chain.sets] + [
+        (chain.newest.domain, chain.newest.selector)
+    ]
     return tuple(dict.fromkeys(ask(f"{selector}._domainkey.{domain}", "TXT") for domain, selector in signers))
 
 

@@ -16,6 +16,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,7 +47,9 @@ _B_TAG = re.compile(rb"(\A|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 _SPACE = re.compile(rb"[ \t\r\n]+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 _DIGITS = re.compile(rb"[0-9]{1,12}\Z")
-_SELECTOR = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+_SELECTOR = re.compile(
+    rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z"
+)
 _FIELD_NAME = re.compile(rb"[!-9;-~]+\Z")
 _CANONICAL = {b"simple", b"relaxed"}
 _PREHASHED = Prehashed(SHA256())
@@ -131,13 +134,15 @@ class Unusable:
 def read(block: HeaderBlock, now: float) -> tuple[Signature | Unusable, ...]:
     """The first signatures of a message, each either usable or decided."""
     found: list[Signature | Unusable] = []
-    for field in block.all(b"dkim-signature")[:MAX_SIGNATURES]:
+    fields = block.all(b"dkim-signature")[:MAX_SIGNATURES]
+    present = Counter(field.key for field in block.fields if field.key in SINGLE_FIELDS) if fields else Counter()
+    for field in fields:
         domain = selector = ""
         try:
             tags = tag_list(field)
             domain, selector = names(tags)
             signature = parse(field, tags, domain, selector)
-            _check_policy(signature, tags, block, now)
+            _check_policy(signature, tags, block, present, now)
             found.append(signature)
         except Refused as refused:
             found.append(Unusable(DkimResult(refused.word, domain, selector, reason=refused.reason)))
@@ -156,6 +161,8 @@ def judge(
 
     :param hashes: SHA-256 of the body by canonicalisation, see ``body_hashes``.
     """
+    if not signatures:
+        return ()
     selector = Selector(block)
     return tuple(
         one.result if isinstance(one, Unusable) else _judge_one(one, answers, selector, hashes) for one in signatures
@@ -219,7 +226,9 @@ def parse(field: Field, tags: Mapping[bytes, bytes], domain: str, selector: str)
     if signed_at is not None and expires is not None and expires < signed_at:
         raise Refused("permerror", "x= before t=")
     identity = tags.get(b"i", b"@" + domain.encode()).rpartition(b"@")[2].decode("ascii", "replace").lower()
-    return Signature(field, domain, selector, kind, headers, body, covers, body_hash, value, identity, expires, signed_at)
+    return Signature(
+        field, domain, selector, kind, headers, body, covers, body_hash, value, identity, expires, signed_at
+    )
 
 
 def algorithm(tags: Mapping[bytes, bytes]) -> bytes:
@@ -254,8 +263,10 @@ def _moment(tags: Mapping[bytes, bytes], tag: bytes) -> int | None:
     return int(text)
 
 
-def _check_policy(signature: Signature, tags: Mapping[bytes, bytes], block: HeaderBlock, now: float) -> None:
-    """What only DKIM-Signature must meet."""
+def _check_policy(
+    signature: Signature, tags: Mapping[bytes, bytes], block: HeaderBlock, present: Mapping[bytes, int], now: float
+) -> None:
+    """What only DKIM-Signature must meet. :param present: how often each field of ``SINGLE_FIELDS`` occurs."""
     if tags.get(b"v") != b"1":
         raise Refused("permerror", "unknown version")
     if b"dns/txt" not in [one.strip(b" \t\r\n").lower() for one in tags.get(b"q", b"dns/txt").split(b":")]:
@@ -273,10 +284,6 @@ def _check_policy(signature: Signature, tags: Mapping[bytes, bytes], block: Head
     if block.defects:
         # Lenient and strict readers see different fields here, so nobody can say what was signed.
         raise Refused("policy", "malformed header block")
-    present: dict[bytes, int] = {}
-    for field in block.fields:
-        if field.key in SINGLE_FIELDS:
-            present[field.key] = present.get(field.key, 0) + 1
     if present.get(b"from") != 1:
         raise Refused("policy", "not one From field")
     for key, count in present.items():

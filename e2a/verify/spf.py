@@ -44,7 +44,7 @@ class _Missing(Exception):
         self.question = question
 
 
-class _Query(spf.query):  # type: ignore[misc]
+class _Query(spf.query):
     """pyspf over a table of answers. ``dns`` is its only door to the world."""
 
     def __init__(self, ip: str, local: str, domain: str, helo: str, answers: dict[Question, Answer]) -> None:
@@ -178,4 +178,8 @@ def _plain(ip: _Ip, domain: str, known: dict[Question, Answer]) -> Check[str | N
 
 
 def _excessive(record: bytes) -> bool:
-    return len(record) > _MAX_RECORD or any(len(term) > _MAX_TERM for term in record.split(b" ")) or bool(_LONG_RUN.search(record))
+    return (
+        len(record) > _MAX_RECORD
+        or any(len(term) > _MAX_TERM for term in record.split(b" "))
+        or bool(_LONG_RUN.search(record))
+    )

@@ -40,11 +40,21 @@ def message(body: bytes = b"Hello.\r\n", **fields: str) -> bytes:
         "Message-ID": "<1@a.test>",
     }
     headers.update({name.replace("_", "-"): value for name, value in fields.items()})
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None).encode() + b"\r\n" + body
+    return (
+        "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None).encode()
+        + b"\r\n"
+        + body
+    )
 
 
 def signed(
-    raw: bytes, zone: Zone, domain: str = "a.test", selector: str = "s", *, key: tuple[bytes, bytes] | None = None, **options: Any
+    raw: bytes,
+    zone: Zone,
+    domain: str = "a.test",
+    selector: str = "s",
+    *,
+    key: tuple[bytes, bytes] | None = None,
+    **options: Any,
 ) -> bytes:
     """The message with a DKIM-Signature on top, its key published in the zone."""
     algorithm = options.get("signature_algorithm", b"rsa-sha256")

@@ -26,7 +26,12 @@ def sealed(raw: bytes, zone: Zone, domain: str) -> bytes:
     seen = evaluate(raw, zone).result
     reported = f"Authentication-Results: {domain}; spf=pass; arc={seen}\r\n".encode() + raw
     added = dkimpy.arc_sign(
-        reported, b"arc", domain.encode(), private, domain.encode(), include_headers=[b"from", b"to", b"subject", b"date"]
+        reported,
+        b"arc",
+        domain.encode(),
+        private,
+        domain.encode(),
+        include_headers=[b"from", b"to", b"subject", b"date"],
     )
     return b"".join(added) + raw
 
@@ -80,7 +85,12 @@ class ArcTests(unittest.TestCase):
         raw = self.chain(1).replace(b"Some", b"More")
         private = rsa_key()[0]
         added = dkimpy.arc_sign(
-            b"Authentication-Results: list.test; arc=pass\r\n" + raw, b"arc", b"list.test", private, b"list.test", include_headers=[b"from"]
+            b"Authentication-Results: list.test; arc=pass\r\n" + raw,
+            b"arc",
+            b"list.test",
+            private,
+            b"list.test",
+            include_headers=[b"from"],
         )
         self.zone.put("arc._domainkey.list.test", "TXT", rsa_key()[1])
         self.assertEqual(evaluate(b"".join(added) + raw, self.zone).result, "pass")
@@ -89,7 +99,9 @@ class ArcTests(unittest.TestCase):
         """Changing what a hop claims to have seen breaks its seal, in any instance."""
         raw = self.chain(3)
         for hop in (1, 2, 3):
-            forged = raw.replace(f"i={hop}; hop{hop}.test;\r\n spf=pass".encode(), f"i={hop}; hop{hop}.test;\r\n spf=fail".encode())
+            forged = raw.replace(
+                f"i={hop}; hop{hop}.test;\r\n spf=pass".encode(), f"i={hop}; hop{hop}.test;\r\n spf=fail".encode()
+            )
             self.assertNotEqual(forged, raw)
             self.assertEqual(evaluate(forged, self.zone).result, "fail")
 
@@ -143,13 +155,27 @@ class ArcTests(unittest.TestCase):
             position = data.draw(st.integers(0, len(raw) - 1))
             changed = raw[:position] + data.draw(st.sampled_from([b"", b" ", b"x", b"1", b";"])) + raw[position + 1 :]
             if evaluate(changed, self.zone).result == "pass":
-                self.assertEqual(self.oracle(changed), b"pass", (raw[position - 5 : position + 5], changed[position - 5 : position + 5]))
+                self.assertEqual(
+                    self.oracle(changed),
+                    b"pass",
+                    (raw[position - 5 : position + 5], changed[position - 5 : position + 5]),
+                )
         finally:
             self.zone = zone
 
     @settings(deadline=None, max_examples=100)
-    @given(st.lists(st.tuples(st.sampled_from(["ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results"]), st.binary(max_size=80))))
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results"]),
+                st.binary(max_size=80),
+            )
+        )
+    )
     def test_junk_never_raises(self, fields: list[tuple[str, bytes]]) -> None:
         """No ARC field, however broken, raises or passes."""
-        raw = b"".join(name.encode() + b": i=1; " + re.sub(rb"[\r\n]", b"", value) + b"\r\n" for name, value in fields) + message()
+        raw = (
+            b"".join(name.encode() + b": i=1; " + re.sub(rb"[\r\n]", b"", value) + b"\r\n" for name, value in fields)
+            + message()
+        )
         self.assertNotEqual(evaluate(raw, Zone()).result, "pass")

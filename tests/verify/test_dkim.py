@@ -49,7 +49,9 @@ def oracle(raw: bytes, zone: Zone) -> bool:
 
 
 TEXT = st.text(st.sampled_from("aB \t.:;=é"), max_size=40)
-BODIES = st.lists(st.sampled_from([b"a", b"bc", b" ", b"  ", b"\t", b"\r\n", b"\r\n\r\n", b"\r", b".", b"\xff"]), max_size=60).map(b"".join)
+BODIES = st.lists(
+    st.sampled_from([b"a", b"bc", b" ", b"  ", b"\t", b"\r\n", b"\r\n\r\n", b"\r", b".", b"\xff"]), max_size=60
+).map(b"".join)
 
 
 class CanonicalBodyTests(unittest.TestCase):
@@ -103,13 +105,20 @@ class OracleTests(unittest.TestCase):
         st.lists(st.sampled_from([b"x-a", b"received", b"from", b"absent", b"x-a"]), max_size=4),
     )
     def test_signed_messages_pass(
-        self, fields: list[tuple[str, str]], body: bytes, headers: bytes, bodies: bytes, algorithm: bytes, more: list[bytes]
+        self,
+        fields: list[tuple[str, str]],
+        body: bytes,
+        headers: bytes,
+        bodies: bytes,
+        algorithm: bytes,
+        more: list[bytes],
     ) -> None:
         """What dkimpy signs and accepts, we accept: random fields, bodies, canonicalisations and algorithms."""
         zone = Zone()
-        head = b"From: Ann <ann@a.test>\r\n" + "".join(
-            f"{name}: {text}\r\n" for name, text in dict([("Subject", "x"), *fields]).items()
-        ).encode()
+        head = (
+            b"From: Ann <ann@a.test>\r\n"
+            + "".join(f"{name}: {text}\r\n" for name, text in dict([("Subject", "x"), *fields]).items()).encode()
+        )
         raw = signed(
             head + b"\r\n" + body,
             zone,
@@ -165,8 +174,8 @@ class RuleTests(unittest.TestCase):
 
     def test_key_sizes(self) -> None:
         """RSA keys under 1024 bits are policy; 1024 and 2048 bits pass."""
-        short = (
-            b"v=DKIM1; p=" + base64.b64encode(bytes.fromhex("305c300d06092a864886f70d0101010500034b003048024100") + b"\xc1" * 64 + b"\x02\x03\x01\x00\x01")
+        short = b"v=DKIM1; p=" + base64.b64encode(
+            bytes.fromhex("305c300d06092a864886f70d0101010500034b003048024100") + b"\xc1" * 64 + b"\x02\x03\x01\x00\x01"
         )
         raw = signed(message(), self.zone)
         self.zone.put("s._domainkey.a.test", "TXT", short)
@@ -258,7 +267,9 @@ class RuleTests(unittest.TestCase):
 
     def test_added_fields(self) -> None:
         """A replayed message with an added single-occurrence field does not pass, unless the signature covers every occurrence."""
-        raw = signed(message(Reply_To="Ann <ann@a.test>"), self.zone, include_headers=[b"from", b"to", b"subject", b"reply-to"])
+        raw = signed(
+            message(Reply_To="Ann <ann@a.test>"), self.zone, include_headers=[b"from", b"to", b"subject", b"reply-to"]
+        )
         self.assertEqual(word(raw, self.zone), "pass")
         for added in (
             b"From: Boss <boss@a.test>",

@@ -20,7 +20,9 @@ from e2a.core.mail.headers import HeaderBlock
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
-_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z"
+)
 
 #: Fields that a message holds at most once (RFC 5322 section 3.6, RFC 2045): two of them let two readers see two messages.
 SINGLE_FIELDS = frozenset(
@@ -111,6 +113,25 @@ class Verdict:
     dmarc: DmarcResult
     arc: ArcResult
 
+    def authentication_results(self, authserv_id: str) -> str:
+        """The value of an ``Authentication-Results`` field (RFC 8601), folded. Nothing from the message can end a value."""
+        spf, dmarc = self.spf, self.dmarc
+        parts = [f"spf={spf.result}" + (f" smtp.{spf.identity}={_value(spf.domain)}" if spf.domain else "")]
+        parts += [
+            f"dkim={one.result}"
+            + (f' reason="{one.reason}"' if one.reason else "")
+            + (f" header.d={_value(one.domain)}" if one.domain else "")
+            + (f" header.s={_value(one.selector)}" if one.selector else "")
+            for one in self.dkim
+        ] or ["dkim=none"]
+        parts.append(
+            f"dmarc={dmarc.result}"
+            + (f" (p={dmarc.policy})" if dmarc.policy else "")
+            + (f" header.from={_value(dmarc.domain)}" if dmarc.domain else "")
+        )
+        parts.append(f"arc={self.arc.result}")
+        return ";\r\n\t".join([_value(authserv_id), *parts])
+
 
 def domain_of(address: str) -> str:
     """The lower-case domain of a mailbox or reverse-path; ``""`` unless it is a DNS host name with at least two labels."""
@@ -150,7 +171,8 @@ def conclude(
         authentication={
             "spf": {"result": spf.result, "domain": spf.domain, "client_ip": envelope.client_ip},
             "dkim": [
-                {"result": one.result, "domain": one.domain, "selector": one.selector, "aligned": one.aligned} for one in dkim
+                {"result": one.result, "domain": one.domain, "selector": one.selector, "aligned": one.aligned}
+                for one in dkim
             ],
             "dmarc": {
                 "result": dmarc.result,
@@ -167,26 +189,6 @@ def conclude(
         dmarc=dmarc,
         arc=arc,
     )
-
-
-def authentication_results(verdict: Verdict, authserv_id: str) -> bytes:
-    """The ``Authentication-Results`` field (RFC 8601), folded, with its final CRLF. Nothing from the message can end a value."""
-    spf, dmarc, arc = verdict.spf, verdict.dmarc, verdict.arc
-    parts = [f"spf={spf.result}" + (f" smtp.{spf.identity}={_value(spf.domain)}" if spf.domain else "")]
-    parts += [
-        f"dkim={one.result}"
-        + (f' reason="{one.reason}"' if one.reason else "")
-        + (f" header.d={_value(one.domain)}" if one.domain else "")
-        + (f" header.s={_value(one.selector)}" if one.selector else "")
-        for one in verdict.dkim
-    ] or ["dkim=none"]
-    parts.append(
-        f"dmarc={dmarc.result}"
-        + (f" (p={dmarc.policy})" if dmarc.policy else "")
-        + (f" header.from={_value(dmarc.domain)}" if dmarc.domain else "")
-    )
-    parts.append(f"arc={arc.result}")
-    return ("Authentication-Results: " + ";\r\n ".join([_value(authserv_id), *parts]) + "\r\n").encode("ascii", "replace")
 
 
 def _spf_word(result: str) -> str:
