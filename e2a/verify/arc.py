@@ -17,21 +17,10 @@ from cryptography.exceptions import InvalidSignature
 from e2a.core.mail.headers import Field, HeaderBlock
 from e2a.core.trust.verdict import ArcResult
 
-from .dkim import (
-    Refused,
-    Selector,
-    Signature,
-    algorithm,
-    decode_base64,
-    header_digest,
-    key_for,
-    names,
-    parse,
-    relaxed_field,
-    tag_list,
-    unsigned_form,
-)
-from .questions import Answers, Question, ask
+from .canonical import Selector, relaxed_field, unsigned_form
+from .dkim import Signature, algorithm, header_digest, names, parse, tag_list
+from .keys import Refused, decode_base64, key_for, key_question
+from .questions import Answers, Question
 
 #: RFC 8617 section 4.2.1.
 MAX_INSTANCE = 50
@@ -119,7 +108,7 @@ def questions(chain: Chain | ArcResult) -> tuple[Question, ...]:
     signers = [(seal.domain, seal.selector) for _, _, seal in chain.sets] + [
         (chain.newest.domain, chain.newest.selector)
     ]
-    return tuple(dict.fromkeys(ask(f"{selector}._domainkey.{domain}", "TXT") for domain, selector in signers))
+    return tuple(dict.fromkeys(key_question(domain, selector) for domain, selector in signers))
 
 
 def judge(chain: Chain | ArcResult, answers: Answers, block: HeaderBlock, hashes: Mapping[bytes, bytes]) -> ArcResult:

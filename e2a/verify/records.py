@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .dkim import read_key
 from .dmarc import read_policy
+from .keys import read_key
 from .questions import Answer, Check, Type, ask
 
 Purpose = Literal["ownership", "mx", "spf", "dkim", "dmarc"]

@@ -213,7 +213,7 @@ class Resolver:
             while name in aliases:
                 rr = aliases.pop(name)
                 ttl = min(ttl, rr.ttl)
-                name = _name(cast(dns.Record_CNAME, rr.payload).name)
+                name = _name(cast(Any, rr.payload).name)
             found = [rr for rr in message.answers if rr.type == _TYPES[question.type] and _name(rr.name) == name]
             if found:
                 ttl = min(ttl, *(rr.ttl for rr in found))
@@ -284,7 +284,7 @@ def _lines(path: str) -> list[list[str]]:
     return [words for words in stripped if words]
 
 
-def _name(name: dns.Name) -> str:
+def _name(name: Any) -> str:
     return bytes(name.name).decode("ascii", "replace").rstrip(".").lower()
 
 

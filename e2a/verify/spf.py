@@ -4,8 +4,8 @@ pyspf asks the DNS in the middle of its evaluation. Here its one DNS method read
 question is yielded, and a fresh run starts with the answer in the table. A run costs some 20-60 microseconds, so records that hold
 nothing but addresses, plain includes and ``all`` take a shorter way first; whatever is not plain is pyspf's to judge.
 
-Texts come from strangers: explanations (``exp=``) are never fetched, and records or terms of a size that would make pyspf's
-regular expressions slow are ``permerror``.
+Texts come from strangers: explanations (``exp=``) are never fetched, and records or terms of a size that would make
+pyspf's regular expressions slow are ``permerror``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Query(spf.query):
         self.answers = answers
 
     def get_explanation(self, spec: str) -> None:
-        # The caller has a bare "except" that would swallow _Missing; the text is the sender's choice and nobody wants it.
+        # Its caller has a bare "except" that would swallow _Missing, and nobody wants a text that the sender chose.
         return None
 
     def dns(self, name: object, qtype: str, cnames: object = None, ignore_void: bool = False) -> list[Any]:
@@ -148,7 +148,7 @@ def _terms(record: bytes) -> tuple[_Term, ...] | None:
 
 
 def _plain(ip: _Ip, domain: str, known: dict[Question, Answer]) -> Check[str | None]:
-    """The result where plain records lead to one, else None. ``known`` collects what was heard, for the full evaluation."""
+    """The result where plain records lead to one, else None. ``known`` collects what was heard."""
     lookups = 0
 
     def one(name: str, depth: int) -> Generator[tuple[Question, ...], Any, str | None]:

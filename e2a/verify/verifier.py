@@ -16,6 +16,7 @@ from e2a.core.trust import verdict
 from e2a.core.trust.verdict import ArcResult, DkimResult, SpfResult, Verdict
 
 from . import arc, dkim, dmarc, spf
+from .canonical import body_hashes
 from .questions import Answers, Check, Outcome, Question, together
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ def _prepare(
     wanted = dkim.wanted_hashes(signatures)
     if isinstance(chain, arc.Chain):
         wanted |= {chain.newest.body}
-    return signatures, chain, dkim.body_hashes(raw, block.body_start, wanted)
+    return signatures, chain, body_hashes(raw, block.body_start, wanted)
 
 
 def _keys(questions: tuple[Question, ...]) -> Check[Answers]:

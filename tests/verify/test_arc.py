@@ -12,7 +12,8 @@ from twisted.trial import unittest
 
 from e2a.core.mail.headers import scan
 from e2a.core.trust.verdict import ArcResult
-from e2a.verify import arc, dkim
+from e2a.verify import arc
+from e2a.verify.canonical import body_hashes
 from e2a.verify.questions import Answer
 
 from .signing import message, rsa_key
@@ -41,7 +42,7 @@ def evaluate(raw: bytes, zone: Zone) -> ArcResult:
     chain = arc.read(block)
     answers = {question: zone.answers.get(question, Answer()) for question in arc.questions(chain)}
     wanted = {chain.newest.body} if isinstance(chain, arc.Chain) else set()
-    return arc.judge(chain, answers, block, dkim.body_hashes(raw, block.body_start, wanted))
+    return arc.judge(chain, answers, block, body_hashes(raw, block.body_start, wanted))
 
 
 class ArcTests(unittest.TestCase):

@@ -15,7 +15,7 @@ from twisted.trial import unittest
 
 from e2a.core.mail.headers import scan
 from e2a.core.trust.verdict import DkimResult
-from e2a.verify import dkim
+from e2a.verify import canonical, dkim, keys
 from e2a.verify.questions import Answer
 
 from .signing import message, rsa_key, signed
@@ -26,7 +26,7 @@ def verify(raw: bytes, zone: Zone, now: float | None = None) -> tuple[DkimResult
     block = scan(raw)
     signatures = dkim.read(block, time.time() if now is None else now)
     answers = {question: zone.answers.get(question, Answer()) for question in dkim.questions(signatures)}
-    hashes = dkim.body_hashes(raw, block.body_start, dkim.wanted_hashes(signatures))
+    hashes = canonical.body_hashes(raw, block.body_start, dkim.wanted_hashes(signatures))
     return dkim.judge(signatures, answers, block, hashes)
 
 
@@ -60,13 +60,13 @@ class CanonicalBodyTests(unittest.TestCase):
     def test_equals_dkimpy(self, body: bytes, chunk: int) -> None:
         """Both body hashes equal dkimpy's for random bodies, wherever the slices fall."""
         head = b"From: a@a.test\r\n\r\n"
-        original, dkim._CHUNK = dkim._CHUNK, chunk
+        original, canonical._CHUNK = canonical._CHUNK, chunk
         try:
-            found = dkim.body_hashes(head + body, len(head), [b"simple", b"relaxed"])
+            found = canonical.body_hashes(head + body, len(head), [b"simple", b"relaxed"])
         finally:
-            dkim._CHUNK = original
-        for name, canonical in ((b"simple", Simple), (b"relaxed", Relaxed)):
-            self.assertEqual(found[name], hashlib.sha256(canonical.canonicalize_body(body)).digest(), name)
+            canonical._CHUNK = original
+        for name, form in ((b"simple", Simple), (b"relaxed", Relaxed)):
+            self.assertEqual(found[name], hashlib.sha256(form.canonicalize_body(body)).digest(), name)
 
     def test_every_octet_is_seen_once(self) -> None:
         """The work on a body of nothing but spaces, or of half line ends, is proportional to its size."""
@@ -78,20 +78,20 @@ class CanonicalBodyTests(unittest.TestCase):
                 seen += len(text)
                 return original.sub(with_, text)
 
-        original = dkim._WSP
-        self.patch(dkim, "_WSP", Counting())
+        original = canonical._WSP
+        self.patch(canonical, "_WSP", Counting())
         for unit in (b" ", b"\t ", b" \r", b"\r \n", b" a"):
             seen = 0
             body = unit * (1_000_000 // len(unit)) + b"x"
-            dkim.body_hashes(body, 0, [b"relaxed"])
+            canonical.body_hashes(body, 0, [b"relaxed"])
             self.assertLess(seen, 1.01 * len(body), unit)
 
     def test_empty_lines_in_bulk(self) -> None:
         """Ten million empty lines are neither looped over one by one nor forgotten when text follows."""
         body = b"a\r\n" + b"\r\n" * 2_000_000
-        short = dkim.body_hashes(b"a\r\n", 0, [b"simple", b"relaxed"])
-        self.assertEqual(dkim.body_hashes(body, 0, [b"simple", b"relaxed"]), short)
-        self.assertNotEqual(dkim.body_hashes(body + b"b\r\n", 0, [b"simple", b"relaxed"]), short)
+        short = canonical.body_hashes(b"a\r\n", 0, [b"simple", b"relaxed"])
+        self.assertEqual(canonical.body_hashes(body, 0, [b"simple", b"relaxed"]), short)
+        self.assertNotEqual(canonical.body_hashes(body + b"b\r\n", 0, [b"simple", b"relaxed"]), short)
 
 
 class OracleTests(unittest.TestCase):
@@ -266,7 +266,7 @@ class RuleTests(unittest.TestCase):
             self.assertEqual(dkim.questions([one]), ())
 
     def test_added_fields(self) -> None:
-        """A replayed message with an added single-occurrence field does not pass, unless the signature covers every occurrence."""
+        """A replayed message with an added single field does not pass, unless every occurrence is covered."""
         raw = signed(
             message(Reply_To="Ann <ann@a.test>"), self.zone, include_headers=[b"from", b"to", b"subject", b"reply-to"]
         )
@@ -303,5 +303,5 @@ class RuleTests(unittest.TestCase):
         raw = b"DKIM-Signature: " + junk + b"\r\nFrom: a@a.test\r\n\r\n"
         for one in verify(raw, zone):
             self.assertNotEqual(one.result, "pass")
-        found: Any = dkim.read_key(record)
-        self.assertTrue(isinstance(found, (tuple, dkim.KeyRecord)))
+        found: Any = keys.read_key(record)
+        self.assertTrue(isinstance(found, (tuple, keys.KeyRecord)))
