@@ -14,7 +14,7 @@ _Q_OCTET = re.compile(rb"=([0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 # Python's own codecs that are no charset of mail; some of them are slow on hostile input.
 _NOT_CHARSETS = frozenset(
-    {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "utf-7", "mbcs", "oem"}
+    {"unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined", "utf-7", "mbcs", "oem"}
 )
 
 
@@ -54,7 +54,7 @@ def _decode(octets: bytes, charset: str) -> str:
     if not octets:
         return ""
     try:
-        if codecs.lookup(charset).name in _NOT_CHARSETS:
+        if codecs.lookup(charset).name.replace("_", "-") in _NOT_CHARSETS:
             charset = "latin-1"
         return octets.decode(charset, "replace")
     except (LookupError, ValueError):
