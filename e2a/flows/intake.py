@@ -31,11 +31,10 @@ Outcomes = dict[str, Outcome]
 
 
 class _Entry:
-    __slots__ = ("done", "keys", "mail")
+    __slots__ = ("done", "mail")
 
     def __init__(self, mail: IntakeMail) -> None:
         self.mail = mail
-        self.keys = {(row.agent_id, row.fingerprint) for row in mail.rows if row.fingerprint is not None}
         self.done: Deferred[Outcomes] = Deferred()
 
 
@@ -86,20 +85,12 @@ class GroupIntake:
 
     def _take(self) -> list[_Entry]:
         group: list[_Entry] = []
-        later: list[_Entry] = []
-        keys: set[tuple[str, bytes | None]] = set()
         rows = size = 0
         while self._waiting and rows < GROUP_ROWS and size < GROUP_BYTES:
             entry = self._waiting.popleft()
-            # The same transmission twice in one statement could not see itself: the second waits for the next group.
-            if keys & entry.keys:
-                later.append(entry)
-                continue
-            keys |= entry.keys
             rows += len(entry.mail.rows)
             size += len(entry.mail.raw)
             group.append(entry)
-        self._waiting.extendleft(reversed(later))
         return group
 
     async def _run(self, group: list[_Entry]) -> None:
