@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 import yaml
-from twisted.logger import Logger
 
 from e2a.core.rules.permissions import PUBLIC
 
@@ -19,21 +18,19 @@ from .routing import Call, Reply, Route, route
 #: In C where PyYAML was built with it: this runs on the reactor.
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-#: Answers "" when good, otherwise one phrase for outsiders. What it raises counts as failing.
-Check = Callable[[], Awaitable[str]]
+#: What keeps the service from being ready, one phrase for outsiders by the name of each check; empty when it is ready.
+Failing = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class System:
-    """:param checks: what must hold to be ready, by name.
+    """:param failing: asked for every readiness request (``flows.readiness``).
     :param routes: gives every route that is served; asked when the document is first wanted, since this resource's own
         routes are among them.
     """
 
-    _log = Logger()
-
-    def __init__(self, info: Info, checks: Mapping[str, Check], routes: Callable[[], list[Route]]) -> None:
+    def __init__(self, info: Info, failing: Failing, routes: Callable[[], list[Route]]) -> None:
         self._info = info
-        self._checks = dict(checks)
+        self._failing = failing
         self._routes = routes
         self._texts: dict[str, bytes] = {}
 
@@ -49,16 +46,7 @@ class System:
         answers={200: Readiness, 503: Readiness},
     )
     async def ready(self, call: Call) -> Any:
-        failing = {}
-        for name, check in self._checks.items():
-            try:
-                complaint = await check()
-            except Exception as exc:
-                # The cause may name hosts and tables.
-                self._log.warn("readiness check {name} failed: {error!r}", name=name, error=exc)
-                complaint = "failing"
-            if complaint:
-                failing[name] = complaint
+        failing = dict(await self._failing())
         if failing:
             headers = {"Retry-After": str(UNAVAILABLE_RETRY)}
             return Reply({"status": "unavailable", "failing": failing}, 503, headers)

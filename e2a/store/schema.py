@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +124,17 @@ async def _migrate(cur: Cursor, migration: Migration) -> bool:
     await cur.execute(migration.sql)
     await execute(cur, _RECORD, (migration.version, migration.name))
     return True
+
+
+async def missing(cur: Cursor) -> int:
+    """How many of the known migrations the database lacks."""
+    present = set(await many(cur, _APPLIED, None, lambda row: int(row.version)))
+    return len(_versions() - present)
+
+
+@cache
+def _versions() -> frozenset[int]:
+    return frozenset(migration.version for migration in migrations())
 
 
 async def durability(cur: Cursor) -> list[str]:
