@@ -36,6 +36,10 @@ FORBIDDEN_LABELS = frozenset(
     )
 )
 
+#: Observations that are numbers of things, not seconds.
+COUNTED = frozenset(("intake_group_mails",))
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
 _MAX_SERIES = 100
 _PROBE_INTERVAL = 0.5
 
@@ -67,8 +71,11 @@ class PrometheusMetrics:
             series.inc(amount)
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
-        """Add one duration to the histogram ``e2a_<name>_seconds``."""
-        series = self._find(_histogram, f"{name.removesuffix('_seconds')}_seconds", labels)
+        """Add one duration to the histogram ``e2a_<name>_seconds``, or one size to ``e2a_<name>`` (:data:`COUNTED`)."""
+        if name in COUNTED:
+            series = self._find(_size_histogram, name, labels)
+        else:
+            series = self._find(_histogram, f"{name.removesuffix('_seconds')}_seconds", labels)
         if series is not None:
             series.observe(seconds)
 
@@ -112,6 +119,10 @@ class PrometheusMetrics:
 
 def _histogram(name: str, documentation: str, labels: tuple[str, ...], registry: CollectorRegistry) -> Histogram:
     return Histogram(name, documentation, labels, registry=registry, buckets=BUCKETS)
+
+
+def _size_histogram(name: str, documentation: str, labels: tuple[str, ...], registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, documentation, labels, registry=registry, buckets=SIZES)
 
 
 class _Ignored:
