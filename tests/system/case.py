@@ -6,7 +6,6 @@ import base64
 import datetime
 import functools
 import shutil
-import ssl
 import tempfile
 from collections.abc import Iterable
 from email.utils import format_datetime
@@ -14,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import dkim
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.daemon import Api, Daemon
 from tests.support.dnsstub import DNSStub
@@ -106,28 +103,3 @@ def signing_key() -> tuple[bytes, str]:
 def signed(message: bytes, domain: str) -> bytes:
     """The message with a DKIM signature of that domain on top."""
     return dkim.sign(message, b"s1", domain.encode(), signing_key()[0], canonicalize=(b"relaxed", b"relaxed")) + message
-
-
-def certificate(directory: Path, host: str) -> tuple[Path, Path, ssl.SSLContext]:
-    """A self-signed certificate's files (certificate, key), and a client context that trusts only it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = directory / "tls.crt", directory / "tls.key"
-    certificate_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_path, key_path, ssl.create_default_context(cafile=str(certificate_path))

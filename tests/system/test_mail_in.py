@@ -7,10 +7,11 @@ import shutil
 import subprocess
 from unittest import skipUnless
 
+from tests.support.certificates import certificate
 from tests.support.daemon import SECRET, SHARED_DOMAIN
 from tests.support.sinks import WebhookSink, auth_faults, wait_until
 from tests.support.smtpclient import Reply, Session, send
-from tests.system.case import SystemCase, certificate, mail, signed
+from tests.system.case import SystemCase, mail, signed
 
 SENDER = "ana@sender.test"
 
