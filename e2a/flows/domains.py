@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TypeAlias
 
 from e2a.core import ids
 from e2a.core.entities import Domain, Principal
@@ -14,41 +14,15 @@ from e2a.core.rules.permissions import require_whole_account
 from e2a.store import domains as store
 from e2a.store.organisations import lock_organisation
 from e2a.store.rows import Cursor
+from e2a.verify.records import RecordReport
 
 from .ports import Changed, Transactions, nobody
 
 MOST_DOMAINS = 500
 
 
-class Record(Protocol):
-    """What DNS says of one record that a domain should have (``verify.records``).
-
-    :ivar purpose: ``ownership``, ``mx``, ``spf``, ``dkim`` or ``dmarc``.
-    :ivar status: ``found``, ``missing``, ``mismatch``, or ``deferred`` when DNS gave no answer.
-    """
-
-    @property
-    def purpose(self) -> str: ...
-
-    @property
-    def type(self) -> str: ...
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def expected(self) -> str: ...
-
-    @property
-    def found(self) -> Sequence[str]: ...
-
-    @property
-    def status(self) -> str: ...
-
-    @property
-    def hint(self) -> str: ...
-
-
+#: What DNS says of one record that a domain should have.
+Record: TypeAlias = RecordReport
 #: ``(name, token) -> records``: asks DNS for every record that a domain should have.
 CheckRecords = Callable[[str, str], Awaitable[Sequence[Record]]]
 

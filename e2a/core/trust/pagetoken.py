@@ -6,7 +6,7 @@ import binascii
 import hashlib
 import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from typing import TypeAlias
 
 from e2a.core.errors import BadRequest
@@ -39,7 +39,7 @@ class PageTokens:
         try:
             if len(token) > _LONGEST:
                 raise ValueError
-            raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+            raw = b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), b"-_", validate=True)
         except (ValueError, binascii.Error):
             raw = b""
         mac, payload = raw[:_MAC], raw[_MAC:]
