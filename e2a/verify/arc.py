@@ -1,8 +1,8 @@
 """ARC (RFC 8617 section 5.2): whether the chain of seals on a message is unbroken.
 
-It shares signature syntax, keys and canonicalisation with ``dkim``. The newest ARC-Message-Signature and every ARC-Seal must
-verify; older message signatures are expected to break and are not looked at. A chain is a statement of forwarders about what they
-saw: it is reported, and nothing is believed because of it.
+It shares signature syntax, keys and canonicalisation with ``dkim``. The newest ARC-Message-Signature and every
+ARC-Seal must verify; older message signatures are expected to break and are not looked at. A chain is a statement of
+forwarders about what they saw: it is reported, and nothing is believed because of it.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ _B_TAG = re.compile(rb"(\A|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
 
 class Selector:
-    """Picks header fields for ``h=`` and remembers their relaxed forms, so that several signatures cost one conversion."""
+    """Picks header fields for ``h=`` and remembers their relaxed forms, so that several signatures cost one
+    conversion."""
 
     def __init__(self, block: HeaderBlock) -> None:
         self._by_key: dict[bytes, list[Field]] = {}
@@ -28,7 +29,8 @@ class Selector:
         self._relaxed: dict[int, bytes] = {}
 
     def pick(self, covers: Collection[bytes]) -> list[Field]:
-        """The fields that ``h=`` names: of equal names the lowest first; a name without a field left stands for nothing."""
+        """The fields that ``h=`` names: of equal names the lowest first; a name without a field left stands for
+        nothing."""
         used: dict[bytes, int] = {}
         picked = []
         for key in covers:
@@ -61,7 +63,8 @@ def unsigned_form(field: Field, headers: bytes) -> bytes:
 
 
 def body_hashes(raw: bytes, start: int, wanted: Collection[bytes]) -> dict[bytes, bytes]:
-    """SHA-256 of the body by canonicalisation; every octet is read once for each, in slices, so threads can take turns."""
+    """SHA-256 of the body by canonicalisation; every octet is read once for each, in slices, so threads can take
+    turns."""
     return {name: (_simple_hash if name == b"simple" else _relaxed_hash)(raw, start) for name in wanted}
 
 

@@ -5,9 +5,9 @@ hashes and signatures against the answers. Header fields come from
 the one scan of ``core.mail.headers``. dkimpy parses the tag lists here and is the oracle in the tests.
 
 Stricter than the RFCs, always with the result ``policy``: ``l=`` (anybody may append text), rsa-sha1, RSA keys outside
-1024-4096 bits, a header block that readers may split differently, a message without exactly one From field, a field that
-may occur once but occurs more often than the signature covers, and a Reply-To or Subject that the signature does not
-cover. The last two are what a replayed message with added fields looks like.
+1024-4096 bits, a header block that readers may split differently, a message without exactly one From field, a field
+that may occur once but occurs more often than the signature covers, and a Reply-To or Subject that the signature does
+not cover. The last two are what a replayed message with added fields looks like.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def tag_list(field: Field) -> dict[bytes, bytes]:
 
 
 def names(tags: Mapping[bytes, bytes]) -> tuple[str, str]:
-    """``d=`` and ``s=``, lower-case. Anything but plain DNS names is refused: NUL, quotes and the like have fooled verifiers."""
+    """``d=`` and ``s=``, lower-case. Anything but plain DNS names is refused: NUL, quotes and the like have fooled
+    verifiers."""
     domain, selector = tags.get(b"d", b""), tags.get(b"s", b"")
     if not domain.isascii() or not domain_of("@" + domain.decode("ascii")):
         raise Refused("permerror", "malformed d=")

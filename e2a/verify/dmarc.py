@@ -46,7 +46,8 @@ class Organisations:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A published record. ``policy`` and ``subdomain`` are what it asks for the domain itself and for names below it."""
+    """A published record. ``policy`` and ``subdomain`` are what it asks for the domain itself and for names below
+    it."""
 
     policy: str
     subdomain: str

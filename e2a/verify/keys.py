@@ -102,8 +102,8 @@ def key_for(domain: str, selector: str, kind: bytes, answers: Answers) -> KeyRec
 
 @lru_cache(4096)
 def read_key(text: bytes) -> KeyRecord | tuple[str, str]:
-    """A key record (RFC 6376 section 3.6.1), or the word and reason for refusing it. Cached by its text: parsing costs more than
-    verifying."""
+    """A key record (RFC 6376 section 3.6.1), or the word and reason for refusing it. Cached by its text: parsing costs
+    more than verifying."""
     try:
         return _read_key(text)
     except Refused as refused:

@@ -1,7 +1,8 @@
 """What a check asks the DNS, and what it hears back.
 
-A check is a generator: it yields the questions it needs answered next, all at once, is sent a mapping with an answer to each, and
-returns its result. It touches no network and no clock, so tests feed it from a dictionary; ``resolver.py`` is the one driver.
+A check is a generator: it yields the questions it needs answered next, all at once, is sent a mapping with an answer
+to each, and returns its result. It touches no network and no clock, so tests feed it from a dictionary;
+``resolver.py`` is the one driver.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ class Question(NamedTuple):
 class Answer:
     """What the DNS said.
 
-    :ivar records: ``bytes`` for TXT (strings joined), ``(preference, host)`` for MX, address texts for A and AAAA, names for PTR.
-        Empty when the name or the type does not exist.
-    :ivar failure: not ``""`` when there is no answer now (SERVFAIL, time-out): a few words for the log. The result is ``temperror``.
+    :ivar records: ``bytes`` for TXT (strings joined), ``(preference, host)`` for MX, address texts for A and AAAA,
+        names for PTR. Empty when the name or the type does not exist.
+    :ivar failure: not ``""`` when there is no answer now (SERVFAIL, time-out): a few words for the log. The result is
+        ``temperror``.
     """
 
     records: tuple[Any, ...] = ()

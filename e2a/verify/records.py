@@ -1,4 +1,5 @@
-"""The DNS records a domain needs, one by one: which are there, which are missing or say something else, and what to publish."""
+"""The DNS records a domain needs, one by one: which are there, which are missing or say something else, and what to
+publish."""
 
 from __future__ import annotations
 

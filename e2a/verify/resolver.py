@@ -1,7 +1,8 @@
 """The one place that asks the DNS: a caching stub resolver over twisted.names, and the driver of checks.
 
-Answers, the empty ones too, are remembered for their time to live in a cache bounded by entries and octets. Equal questions in
-flight are asked once. Failures (SERVFAIL, time-outs) are never remembered. Names are absolute: search lists do not apply to mail.
+Answers, the empty ones too, are remembered for their time to live in a cache bounded by entries and octets. Equal
+questions in flight are asked once. Failures (SERVFAIL, time-outs) are never remembered. Names are absolute: search
+lists do not apply to mail.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Resolver:
         self._reactor = reactor
         self._hosts: dict[str, tuple[str, ...]] = read_hosts(hosts) if servers is None else {}
         found = list(servers) if servers is not None else read_servers(resolv_conf)
-        self._exchange = exchange or _Stub(found, timeout, reactor).exchange
+        self._stub = _Stub(found, timeout, reactor)
+        self._exchange = exchange or self._stub.exchange
         self._slots = DeferredSemaphore(_PARALLEL)
         self._entries, self._octets = entries, octets
         self._cache: OrderedDict[Question, tuple[float, int, Answer]] = OrderedDict()
@@ -70,6 +72,10 @@ class Resolver:
     def seconds(self) -> float:
         """The clock that deadlines are read from."""
         return float(self._reactor.seconds())
+
+    async def stop(self) -> None:
+        """Close what is kept open to the servers. Questions in flight end at their own time-outs."""
+        await self._stub.stop()
 
     async def drive(self, check: Check[T], deadline: float, *, fresh: bool = False) -> T:
         """Answer a check's questions until it returns.
@@ -183,7 +189,7 @@ class Resolver:
         if not all(waiter.called for waiter in waiters):
             timer = self._reactor.callLater(left, expire)
         try:
-            return await gatherResults(waiters)
+            return await gatherResults(waiters, consumeErrors=True)
         finally:
             if timer is not None and timer.active():
                 timer.cancel()
@@ -202,7 +208,8 @@ class Resolver:
                 waiter.callback(answer)
 
     async def _fetch(self, question: Question) -> tuple[Answer, float]:
-        """The answer and for how long it holds. CNAMEs are followed; a server that does not follow them is asked again."""
+        """The answer and for how long it holds. CNAMEs are followed; a server that does not follow them is asked
+        again."""
         name, ttl = question.name, float(_LONGEST)
         for _ in range(_MAX_CNAMES):
             message = await self._slots.run(self._exchange, name, _TYPES[question.type])
@@ -231,6 +238,7 @@ class _Stub(client.Resolver):
 
     def __init__(self, servers: Sequence[tuple[str, int]], timeout: tuple[int, ...], reactor: Any) -> None:
         super().__init__(servers=list(servers), timeout=timeout, reactor=reactor)
+        self._gone: Deferred[None] | None = None
 
     def exchange(self, name: str, type: int) -> Deferred[dns.Message]:
         return Deferred.fromCoroutine(self._exchange(dns.Query(name.encode("ascii"), type, dns.IN)))
@@ -242,6 +250,18 @@ class _Stub(client.Resolver):
         if message.queries != [query]:
             raise ValueError("an answer to another question")
         return message
+
+    async def stop(self) -> None:
+        self._gone = Deferred() if self.connections else None
+        for connection in list(self.connections):
+            connection.transport.loseConnection()
+        if self._gone is not None:
+            await self._gone
+
+    def connectionLost(self, protocol: Any) -> None:
+        super().connectionLost(protocol)
+        if self._gone is not None and not self.connections and not self._gone.called:
+            self._gone.callback(None)
 
     def messageReceived(self, message: dns.Message, protocol: Any, address: Any = None) -> None:
         # An answer that came after its time-out: nobody waits for it.

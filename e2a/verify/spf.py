@@ -1,8 +1,9 @@
 """SPF (RFC 7208): pyspf as a pure function of what is known, started again until it misses nothing.
 
-pyspf asks the DNS in the middle of its evaluation. Here its one DNS method reads a table instead; a missing entry ends the run, the
-question is yielded, and a fresh run starts with the answer in the table. A run costs some 20-60 microseconds, so records that hold
-nothing but addresses, plain includes and ``all`` take a shorter way first; whatever is not plain is pyspf's to judge.
+pyspf asks the DNS in the middle of its evaluation. Here its one DNS method reads a table instead; a missing entry ends
+the run, the question is yielded, and a fresh run starts with the answer in the table. A run costs some 20-60
+microseconds, so records that hold nothing but addresses, plain includes and ``all`` take a shorter way first; whatever
+is not plain is pyspf's to judge.
 
 Texts come from strangers: explanations (``exp=``) are never fetched, and records or terms of a size that would make
 pyspf's regular expressions slow are ``permerror``.
