@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import psycopg2
 
@@ -42,7 +43,7 @@ class Peer:
     def _count(self) -> int:
         return int(self._query("SELECT count(*) FROM messages WHERE direction = 'inbound'")[0][0])
 
-    def _query(self, sql: str) -> list[tuple]:
+    def _query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = psycopg2.connect(self._dsn)
         try:
             with connection.cursor() as cursor:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import corpus
-from tests.support.certificates import certificate
 from tests.support.daemon import CHECKOUT, SECRET, SHARED_DOMAIN, Daemon
 from tests.support.pgserver import PostgresServer, die_with_parent
+from tests.support.selfsigned import certificate
 
 AGENTS = 2000
 _MAIL_TABLES = "raw_messages, raw_parts, messages, fingerprints, webhook_deliveries, webhook_attempts, usage_events"
@@ -67,7 +67,7 @@ class Helper:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"a helper process ended: {self._process.args}")
+            raise RuntimeError("a helper process ended")
         return json.loads(line)
 
 

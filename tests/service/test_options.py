@@ -17,7 +17,7 @@ from e2a.core.settings import load
 from e2a.service.options import Options, read_settings, with_secret
 from e2a.service.tls import server_context
 from e2a.service.welcome import welcome
-from tests.support.certificates import certificate
+from tests.support.selfsigned import certificate
 
 
 class InDirectory(TestCase):

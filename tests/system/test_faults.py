@@ -64,7 +64,7 @@ class LostDatabaseTests(SystemCase):
         self.server = PostgresServer().start()
         self.addCleanup(self.server.destroy)
 
-    def _run(self, how: signal.Signals) -> None:
+    def _interrupt(self, how: signal.Signals) -> None:
         dsn = self.server.create("e2a")
         daemon = self.daemon(dsn=dsn).start()
         api = self.owner(daemon)
@@ -83,11 +83,11 @@ class LostDatabaseTests(SystemCase):
 
     def test_restart(self) -> None:
         """While the database restarts senders are told to try again; nothing is lost, doubled or refused for good."""
-        self._run(signal.SIGINT)
+        self._interrupt(signal.SIGINT)
 
     def test_crash(self) -> None:
         """The same when the database crashes and has to recover."""
-        self._run(signal.SIGQUIT)
+        self._interrupt(signal.SIGQUIT)
 
     def test_late_database(self) -> None:
         """A daemon started without its database waits for it, not ready, answering SMTP with 421."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
+from typing import Any
 from unittest import skipUnless
 
-from tests.support.certificates import certificate
 from tests.support.daemon import SECRET, SHARED_DOMAIN
+from tests.support.selfsigned import certificate
 from tests.support.sinks import WebhookSink, auth_faults, wait_until
 from tests.support.smtpclient import Reply, Session, send
 from tests.system.case import SystemCase, mail, signed
@@ -49,7 +50,7 @@ class MailInTests(SystemCase):
                 self._check_true(api.message(agent, identifier), secret)
         wait_until(lambda: not api.messages(live, status="unread"), 5, lambda: "fetched mail is still unread")
 
-    def _check_true(self, message: dict, secret: str) -> None:
+    def _check_true(self, message: dict[str, Any], secret: str) -> None:
         raw = base64.b64decode(message["raw_message"])
         headers = message["auth_headers"]
         self.assertEqual(auth_faults(headers, raw, secret), [])

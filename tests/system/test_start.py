@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 from pathlib import Path
 from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import CHECKOUT, Daemon, script, twistd
+from tests.support.daemon import CHECKOUT, Daemon, twistd
 from tests.support.smtpclient import send
 from tests.system.case import SystemCase, mail
 
@@ -25,7 +26,7 @@ class StartTests(SystemCase):
 
     def test_twist(self) -> None:
         """``twist e2a`` starts the same daemon."""
-        self._check(self.daemon(command=script("twisted.application.twist._twist", "Twist.main", "e2a")))
+        self._check(self.daemon(command=[sys.executable, "-m", "twisted", "e2a"]))
 
     def _check(self, daemon: Daemon) -> None:
         daemon.start()
