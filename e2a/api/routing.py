@@ -23,6 +23,8 @@ from e2a.core.rules.permissions import ALL_PERMISSIONS, PUBLIC
 #: Request bodies over this many bytes are 413, unless the route says otherwise.
 DEFAULT_MAX_BODY = 65_536
 
+Word = TypeVar("Word", bound=str)
+
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
@@ -114,15 +116,16 @@ class Call:
             raise BadRequest(f"{name} must be a whole number from {low} to {high}", field=name)
         return int(text)
 
-    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+    def choice(self, name: str, choices: Sequence[Word], default: Word) -> Word:
         """A query parameter that is one of some words.
 
         :raises BadRequest: another word.
         """
         text = self.query.get(name, default)
-        if text not in choices:
-            raise BadRequest(f"{name} must be one of {', '.join(choices)}", field=name)
-        return text
+        for word in choices:
+            if text == word:
+                return word
+        raise BadRequest(f"{name} must be one of {', '.join(choices)}", field=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,246 @@
+"""Received mail over REST: lists, one message with all it carries, its delivery, and the long poll."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from e2a.core import payloads
+from e2a.core.errors import BadRequest, NotFound
+from e2a.flows.mailbox import Detail, Filters, Mailbox, Status
+
+from .models import DeliveryPage, DeliveryRecord, FirstMatch, MessageDetail, MessagePage
+from .routing import Call, Query, Reply, Stream, route
+
+#: Octets of a message that are encoded or copied at a time: well under a millisecond, and a multiple of three, so that
+#: base64 of the pieces is base64 of the whole.
+SLICE = 196_608
+#: Characters that a filter may have.
+LONGEST_FILTER = 998
+
+_PAGE = [
+    Query("page_size", "messages a page has at most", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}),
+    Query("token", "`next_token` of the previous page, made with the same filters"),
+]
+_FILTERS = [
+    Query("from", "only mail whose From mailbox is this address, in any case"),
+    Query("subject_contains", "only mail whose subject contains this text, in any case"),
+]
+
+# What came by mail is nobody's page: it is saved, not shown, and if shown all the same it may do nothing.
+_DOWNLOAD = {"Content-Security-Policy": "sandbox; default-src 'none'"}
+
+
+class Messages:
+    """Everything below ``/api/v1/agents/{email}`` that is about received mail."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    @route(
+        "GET",
+        "/api/v1/agents/{email}/messages",
+        action="messages:read",
+        summary="List received messages, oldest first",
+        answers={200: MessagePage},
+        errors=(404,),
+        query=[
+            Query(
+                "status",
+                "which messages; listing does not change it",
+                {"type": "string", "enum": ["unread", "read", "all"], "default": "unread"},
+            ),
+            *_PAGE,
+            *_FILTERS,
+        ],
+    )
+    async def list(self, call: Call) -> Any:
+        status: Status = call.choice("status", ("unread", "read", "all"), "unread")
+        size = call.whole("page_size", 1, 100, 50)
+        page = await self._mailbox.page(
+            call.principal, call.agent_id, status, size, call.query.get("token"), _filters(call)
+        )
+        answer: dict[str, Any] = {"messages": [payloads.summary(message) for message in page.messages]}
+        if page.next_token is not None:
+            answer["next_token"] = page.next_token
+        return answer
+
+    @route(
+        "GET",
+        "/api/v1/agents/{email}/messages/wait",
+        action="messages:read",
+        summary="Wait for a message: the first that matches, or 204 with the header X-E2A-Cursor",
+        answers={200: FirstMatch, 204: None},
+        errors=(404,),
+        query=[
+            Query("timeout", "seconds", {"type": "integer", "minimum": 0, "maximum": 60, "default": 30}),
+            Query(
+                "after", "a cursor: only mail that came after it; without it, all that is unread", {"type": "integer"}
+            ),
+            Query("not_before", "only mail received since this time", {"type": "string", "format": "date-time"}),
+            *_FILTERS,
+        ],
+    )
+    async def wait(self, call: Call) -> Any:
+        timeout = call.whole("timeout", 0, 60, 30)
+        after = call.whole("after", 0, 2**53 - 1, 0) if "after" in call.query else None
+        message, cursor = await self._mailbox.wait(call.principal, call.agent_id, after, _filters(call), timeout)
+        if message is None:
+            return Reply(status=204, headers={"X-E2A-Cursor": str(cursor)})
+        return Reply({"message": payloads.summary(message), "cursor": cursor}, headers={"X-E2A-Cursor": str(cursor)})
+
+    @route(
+        "GET",
+        "/api/v1/agents/{email}/messages/{id}",
+        action="messages:read",
+        summary="Read one message, signed now; an unread one becomes read",
+        answers={200: MessageDetail},
+        errors=(404,),
+    )
+    async def detail(self, call: Call) -> Any:
+        found = await self._mailbox.detail(call.principal, call.agent_id, call.path["id"])
+        return Reply(_written(_detail(found)))
+
+    @route(
+        "GET",
+        "/api/v1/agents/{email}/messages/{id}/raw",
+        action="messages:read",
+        summary="The message as stored; does not mark it read",
+        answers={200: None},
+        errors=(404,),
+        media_type="message/rfc822",
+    )
+    async def raw(self, call: Call) -> Any:
+        message, raw = await self._mailbox.raw(call.principal, call.agent_id, call.path["id"])
+        headers = {**_DOWNLOAD, "Content-Disposition": disposition(f"{message.id}.eml")}
+        return Reply(_written(_sliced(raw)), headers=headers, content_type="message/rfc822")
+
+    @route(
+        "GET",
+        "/api/v1/agents/{email}/messages/{id}/attachments/{index}",
+        action="messages:read",
+        summary="The octets of one attachment; does not mark the message read",
+        answers={200: None},
+        errors=(404,),
+        media_type="application/octet-stream",
+    )
+    async def attachment(self, call: Call) -> Any:
+        number = call.path["index"]
+        if not (number.isascii() and number.isdecimal() and len(number) <= 6):
+            raise NotFound
+        info, octets = await self._mailbox.attachment(call.principal, call.agent_id, call.path["id"], int(number))
+        headers = {**_DOWNLOAD, "Content-Disposition": disposition(info.filename)}
+        return Reply(_written(_sliced(octets)), headers=headers, content_type=info.content_type)
+
+    @route(
+        "GET",
+        "/api/v1/agents/{email}/messages/{id}/delivery",
+        action="messages:read",
+        summary="The webhook delivery of one message, attempt by attempt",
+        answers={200: DeliveryRecord},
+        errors=(404,),
+    )
+    async def delivery(self, call: Call) -> Any:
+        return payloads.delivery(await self._mailbox.delivery(call.principal, call.agent_id, call.path["id"]))
+
+    @route(
+        "POST",
+        "/api/v1/agents/{email}/messages/{id}/redeliver",
+        action="agents:write",
+        summary="Deliver one message to the agent's webhook again, now",
+        answers={202: DeliveryRecord},
+        errors=(404, 409),
+    )
+    async def redeliver(self, call: Call) -> Any:
+        record = await self._mailbox.redeliver(call.principal, call.agent_id, call.path["id"])
+        return Reply(payloads.delivery(record), 202)
+
+    @route(
+        "GET",
+        "/api/v1/agents/{email}/deliveries",
+        action="messages:read",
+        summary="List webhook deliveries, newest first",
+        answers={200: DeliveryPage},
+        errors=(404,),
+        query=[
+            Query("status", "which deliveries", {"type": "string", "enum": ["failed"], "default": "failed"}),
+            *_PAGE,
+        ],
+    )
+    async def deliveries(self, call: Call) -> Any:
+        call.choice("status", ("failed",), "failed")
+        size = call.whole("page_size", 1, 100, 50)
+        page = await self._mailbox.failed_deliveries(call.principal, call.agent_id, size, call.query.get("token"))
+        entries = [payloads.delivery(record) for record in page.deliveries]
+        for entry in entries:
+            del entry["log"]
+        answer: dict[str, Any] = {"deliveries": entries}
+        if page.next_token is not None:
+            answer["next_token"] = page.next_token
+        return answer
+
+
+def disposition(filename: str) -> str:
+    """``Content-Disposition`` that saves under ``filename`` (RFC 6266): plain for old clients, exact for the rest."""
+    plain = "".join(
+        character if character.isascii() and character.isprintable() and character not in '"\\%/' else "_"
+        for character in filename
+    )
+    exact = quote(filename, safe="", errors="replace")
+    return f"attachment; filename=\"{plain[:200] or 'attachment'}\"; filename*=UTF-8''{exact[:600] or 'attachment'}"
+
+
+def _filters(call: Call) -> Filters:
+    for name in ("from", "subject_contains"):
+        if len(call.query.get(name, "")) > LONGEST_FILTER:
+            raise BadRequest(f"{name} may have at most {LONGEST_FILTER} characters", field=name)
+    return Filters(
+        sender=call.query.get("from") or None,
+        subject_contains=call.query.get("subject_contains") or None,
+        not_before=_moment(call, "not_before"),
+    )
+
+
+def _moment(call: Call, name: str) -> datetime | None:
+    text = call.query.get(name)
+    if text is None:
+        return None
+    try:
+        # "+" means a space in a query string, and is what people forget to escape.
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        if moment.tzinfo is None:
+            raise ValueError("no offset from UTC")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise BadRequest(f"{name} must be a time such as 2026-01-31T12:00:00Z", field=name) from exc
+
+
+def _detail(found: Detail) -> Stream:
+    """The answer as text, with the raw message encoded slice by slice while it is written."""
+    shape = payloads.detail(found.message, found.content, "", found.auth_headers)
+    # Last of all keys, so that the text ends with its empty value.
+    shape["raw_message"] = shape.pop("raw_message")
+    text = orjson.dumps(shape)
+    head, tail = text[:-2], text[-2:] + b"\n"
+
+    def chunks() -> Iterator[bytes]:
+        yield head
+        for start in range(0, len(found.raw), SLICE):
+            yield binascii.b2a_base64(found.raw[start : start + SLICE], newline=False)
+        yield tail
+
+    return Stream(len(head) + (len(found.raw) + 2) // 3 * 4 + len(tail), chunks())
+
+
+def _sliced(octets: bytes) -> Stream:
+    return Stream(len(octets), (octets[start : start + SLICE] for start in range(0, len(octets), SLICE)))
+
+
+def _written(stream: Stream) -> Stream | bytes:
+    """A short stream in one piece."""
+    return b"".join(stream.chunks) if stream.length <= SLICE else stream
