@@ -236,6 +236,9 @@ def _continued(question: Coroutine[Any, Any, Any], waiting_for: Any) -> Generato
     while True:
         try:
             value = yield waiting_for
+        except GeneratorExit:
+            question.close()
+            raise
         except BaseException as error:
             try:
                 waiting_for = question.throw(error)
