@@ -27,7 +27,7 @@ def stored_run(world: World, load: Load, outcome: Outcome, before: Callable[[], 
     if before is not None:
         before()
     meter = Meter(world)
-    generator = python_generator() if "t" in load.options else None
+    generator = python_generator() if "t" in load.modes else None
     sent = traffic.start(world, load, generator).finish()
     return _result(world, [sent], meter, outcome)
 
@@ -108,15 +108,15 @@ def inbound_stored(options: Options) -> Outcome:
         if options.variants:
             cases += [
                 ("50 sessions, unsigned", _load(options, signed=False)),
-                ("50 sessions, one connection each", _load(options, options="r")),
-                ("50 sessions, pipelining", _load(options, options="p")),
-                ("10 sessions, STARTTLS each", _load(options, sessions=10, options="rt")),
+                ("50 sessions, one connection each", _load(options, modes="r")),
+                ("50 sessions, pipelining", _load(options, modes="p")),
+                ("10 sessions, STARTTLS each", _load(options, sessions=10, modes="rt")),
             ]
         for label, load in cases:
             results = repeated(options, outcome, label, lambda load=load: stored_run(world, load, outcome))
             rates = peer.stored(world, load, options.runs) if peer else []
             target = None
-            if load.options == "-" and load.sessions == 50:
+            if load.modes == "-" and load.sessions == 50:
                 target = share_of_floor(0.15 if load.signed else 0.30)
             floor = outcome.limits["insert_batch50" if load.sessions > 1 else "insert_1c"]
             outcome.add(label, "msg/s", _column(results, "rate"), floor=floor, target=target, peer=rates)

@@ -26,7 +26,7 @@ class Load:
 
     :ivar kind: which seeded agents receive it.
     :ivar rate: messages a second; 0 is as fast as possible.
-    :ivar options: as in load.c, and ``t`` for STARTTLS.
+    :ivar modes: OPTIONS as in load.c, and ``t`` for STARTTLS.
     :ivar warmup: seconds at the start that do not count.
     """
 
@@ -35,7 +35,7 @@ class Load:
     seconds: float = 10.0
     warmup: float = 2.0
     rate: float = 0.0
-    options: str = "-"
+    modes: str = "-"
     signed: bool = True
     size: int = 2048
     domains: int = 1
@@ -114,7 +114,7 @@ def start(world: World, load: Load, generator: Sequence[str] | None = None, *, p
         load.sessions,
         load.warmup + load.seconds,
         load.rate,
-        load.options,
+        load.modes,
         run,
     ]
     command = [*(generator or world.generator), *map(str, [*arguments, letters(world, load), recipients, ledger])]
