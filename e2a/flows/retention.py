@@ -1,0 +1,64 @@
+"""What is forgotten, and when: expired messages with their bytes, old fingerprints, sessions, bytes without a copy.
+
+Every step is one short transaction, so that a large backlog never holds up the mail that arrives meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.logger import Logger
+
+from e2a.store import retention
+
+from .ports import Metrics, Transactions
+
+
+class Retention:
+    """Any number of replicas may do this at once: they skip each other's rows."""
+
+    _log = Logger()
+
+    def __init__(self, database: Transactions, metrics: Metrics) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._stopping = False
+
+    async def forget(self) -> None:
+        """Remove everything whose time has come.
+
+        :raises Unavailable: the database went away; what was removed before stays removed.
+        """
+        await self._batches("messages", retention.forget_expired_messages)
+        await self._batches("fingerprints", retention.forget_fingerprints)
+        await self._batches("sessions", retention.forget_sessions)
+        await self._sweep()
+
+    def stop(self) -> None:
+        """End after the batch in hand; the rest is found again next time."""
+        self._stopping = True
+
+    async def _batches(self, what: str, work: Callable[..., Awaitable[int]]) -> None:
+        total = 0
+        while not self._stopping:
+            removed = await self._database.run(f"forget {what}", work)
+            total += removed
+            if not removed:
+                break
+        self._report(what, total)
+
+    async def _sweep(self) -> None:
+        total, place = 0, ""
+        while not self._stopping:
+            step: tuple[Any, int] = await self._database.run("sweep raw messages", retention.sweep_raws, place)
+            place = step[0]
+            total += step[1]
+            if not place:
+                break
+        self._report("raw messages", total)
+
+    def _report(self, what: str, total: int) -> None:
+        if total:
+            self._log.info("forgot {count} {what}", count=total, what=what)
+            self._metrics.count("forgotten", total, what=what.replace(" ", "_"))

@@ -1,0 +1,106 @@
+"""Forgetting what has expired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from e2a.core.errors import Unavailable
+from e2a.flows.retention import Retention
+from e2a.store import retention
+from tests.support.postgres import DatabaseTestCase, make_agent
+
+
+class Counts:
+    """A ``Metrics`` that remembers."""
+
+    def __init__(self) -> None:
+        self.counted: dict[str, int] = {}
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None:
+        key = f"{name} {labels['what']}"
+        self.counted[key] = self.counted.get(key, 0) + amount
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
+
+
+class Scripted:
+    """A database whose batches are given."""
+
+    def __init__(self, answers: dict[Any, list[Any]]) -> None:
+        self._answers = answers
+        self.asked: list[Any] = []
+
+    async def run(self, name: str, work: Any, *args: Any) -> Any:
+        self.asked.append((work, *args))
+        answer = self._answers.get(work, [0]).pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Batches(TestCase):
+    def answers(self) -> dict[Any, list[Any]]:
+        return {
+            retention.forget_expired_messages: [500, 20, 0],
+            retention.forget_fingerprints: [0],
+            retention.forget_sessions: [1, 0],
+            retention.sweep_raws: [("b", 2), ("", 1)],
+        }
+
+    def test_until_nothing_is_left(self) -> None:
+        """Each kind is removed batch by batch until none is left, and counted."""
+        database, metrics = Scripted(self.answers()), Counts()
+        self.successResultOf(_deferred(Retention(database, metrics).forget()))
+        self.assertEqual(
+            metrics.counted, {"forgotten messages": 520, "forgotten sessions": 1, "forgotten raw_messages": 3}
+        )
+        self.assertIn((retention.sweep_raws, "b"), database.asked)
+
+    def test_stop(self) -> None:
+        """Told to stop, it begins no further batch."""
+        database = Scripted(self.answers())
+        flow = Retention(database, Counts())
+        flow.stop()
+        self.successResultOf(_deferred(flow.forget()))
+        self.assertEqual(database.asked, [])
+
+    def test_database_away(self) -> None:
+        """A database that goes away ends the round with its error."""
+        answers = self.answers()
+        answers[retention.forget_expired_messages][1] = Unavailable()
+        self.failureResultOf(_deferred(Retention(Scripted(answers), Counts()).forget()), Unavailable)
+
+
+def _deferred(coroutine: Any) -> Any:
+    from twisted.internet.defer import Deferred
+
+    return Deferred.fromCoroutine(coroutine)
+
+
+class OnPostgres(DatabaseTestCase):
+    async def test_expired_only(self) -> None:
+        """An expired message goes with its bytes; one whose time has not come stays with its own."""
+        await make_agent(self.db, "bot@agents.test")
+
+        async def prepare(cur: Any) -> None:
+            for uid, age in ((1, "-1 minute"), (2, "1 day")):
+                await cur.execute("INSERT INTO raw_messages (id, size, data) VALUES (%s, 1, 'x')", (f"raw{uid}",))
+                await cur.execute(
+                    "INSERT INTO messages (id, agent_id, direction, uid, raw_id, inbox_status, expires_at)"
+                    " VALUES (%s, 'bot@agents.test', 'inbound', %s, %s, 'unread', now() + %s::interval)",
+                    (f"msg_{uid}", uid, f"raw{uid}", age),
+                )
+            await cur.execute("INSERT INTO raw_messages (id, size, data) VALUES ('nobodys', 1, 'x')")
+
+        await self.db.run("prepare", prepare)
+        await Retention(self.db, Counts()).forget()
+
+        async def left(cur: Any) -> Any:
+            await cur.execute("SELECT array_agg(id) AS ids FROM messages")
+            messages = cur.fetchone().ids
+            await cur.execute("SELECT array_agg(id) AS ids FROM raw_messages")
+            return messages, cur.fetchone().ids
+
+        self.assertEqual(await self.db.run("left", left), (["msg_2"], ["raw2"]))
