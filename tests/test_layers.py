@@ -44,7 +44,7 @@ PACKAGES = {
         "publicsuffixlist",
         "dns",
     ),
-    "store": ("twisted.logger", "twisted.internet", "twisted.python", "psycopg2", "txpostgres"),
+    "store": ("twisted.logger", "twisted.internet", "twisted.python", "psycopg2", "txpostgres", "orjson"),
     "flows": ("twisted.logger", "twisted.internet", "twisted.python"),
     "receive": (
         "twisted.logger",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg2
@@ -34,7 +34,9 @@ DEFAULTS = {
 #: Sent as a statement and not as start-up options, because poolers refuse those.
 SESSION = """
     SET timezone = 'UTC'; SET datestyle = 'ISO'; SET statement_timeout = '30s'; SET lock_timeout = '10s';
-    SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0; SET standard_conforming_strings = on
+    SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0; SET standard_conforming_strings = on;
+    SELECT set_config(name, 'lz4', false) FROM pg_settings
+    WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)
 """
 
 
@@ -55,6 +57,18 @@ class Cursor(txpostgres.Cursor):
         if self.prologue:
             query, self.prologue = self.prologue + query, ""
         return super().execute(query, params)
+
+    async def execute_prepared(self, name: str, types: str, query: str, params: Sequence[Any]) -> None:
+        """Run a statement that each connection plans once: worth it where planning costs as much as running.
+
+        :param types: the parameters' SQL types, in order, as in ``"json, text[]"``.
+        :param query: the statement, its parameters written ``$1``, ``$2``...
+        """
+        prepared = self._connection.prepared
+        if name not in prepared:
+            await self.execute(f"PREPARE {name} ({types}) AS {query}")
+            prepared.add(name)
+        await self.execute(f"EXECUTE {name} ({', '.join(['%s'] * len(params))})", params)
 
     def _handleCancellation(self, failure: Failure) -> Failure:
         failure.trap(QueryCanceledError)
@@ -95,6 +109,11 @@ class Connection(txpostgres.Connection):
     _log = Logger()
     on_lost: Callable[[Connection], None] | None = None
     on_notify: Callable[[str, str], None] | None = None
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor)
+        #: Names of the statements prepared on this connection.
+        self.prepared: set[str] = set()
 
     @property
     def alive(self) -> bool:

@@ -1,0 +1,227 @@
+"""Storing received mail: many messages for many agents in one statement.
+
+Locks are taken in the order of agent ids, by every replica alike, and before anything else is written for an agent: no
+two groups can wait for each other. Readers of one agent's mail see its uids in the order of commits, because the
+mailbox's lock is held until the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from e2a.core.entities import Facts
+
+from .rows import Cursor
+
+#: Octets of a message in ``raw_messages.data`` and in each of ``raw_parts``.
+PART_BYTES = 2**20
+
+
+class Outcome(Enum):
+    """What became of one recipient's copy."""
+
+    STORED = "stored"
+    #: The same transmission was stored within the last seven days.
+    DUPLICATE = "duplicate"
+    #: The agent was deleted meanwhile.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRow:
+    """One recipient's copy; fields as in ``entities.InboundMessage``. No text may hold NUL or a lone surrogate.
+
+    :ivar fingerprint: what a repeated transmission to the same recipient shares; None: always stored.
+    """
+
+    id: str
+    agent_id: str
+    sender: str
+    recipient: str
+    tag: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    reply_to: tuple[str, ...]
+    subject: str
+    email_message_id: str
+    conversation_id: str | None
+    facts: Facts
+    authentication: dict[str, Any]
+    size: int
+    created_at: datetime
+    expires_at: datetime
+    defects: tuple[str, ...] = ()
+    fingerprint: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeMail:
+    """One SMTP transaction: the bytes, kept once, and a copy for each recipient."""
+
+    raw_id: str
+    raw: bytes
+    rows: tuple[IntakeRow, ...]
+
+
+class _Hex:
+    """Octets as a bytea literal. psycopg2's own adapter asks libpq to escape them, which takes twice as long."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._data = data
+
+    def __conform__(self, protocol: object) -> _Hex:
+        return self
+
+    def getquoted(self) -> bytes:
+        return b"'\\x" + self._data.hex().encode() + b"'::bytea"
+
+
+# Everything an agent's copy needs hangs on ``locked``, so that nothing is written for an agent before its mailbox is
+# locked. Foreign keys are checked at the end of the statement.
+_STORE = """
+    WITH given AS MATERIALIZED (
+        SELECT * FROM json_to_recordset($1) AS r (
+            n integer, raw_id text, id text, agent_id text, sender text, recipient text, tag text, to_recipients text[],
+            cc text[], reply_to text[], subject text, email_message_id text, conversation_id text, verified boolean,
+            auth_sender text, entity_type text, domain_check text, delegation text, body_hash text,
+            authentication jsonb, defects text[], size integer, created_at timestamptz, expires_at timestamptz,
+            fingerprint text
+        )
+    ), locked AS MATERIALIZED (
+        SELECT agent_id, uid_next FROM mailboxes JOIN unnest($2) AS wanted (agent_id) USING (agent_id)
+        ORDER BY agent_id FOR UPDATE OF mailboxes
+    ), marked AS (
+        INSERT INTO fingerprints AS f (agent_id, fingerprint, message_id)
+        SELECT agent_id, decode(fingerprint, 'hex'), id FROM given JOIN locked USING (agent_id)
+        WHERE fingerprint IS NOT NULL
+        ON CONFLICT (agent_id, fingerprint) DO UPDATE SET message_id = EXCLUDED.message_id, seen_at = now()
+        WHERE f.seen_at < now() - interval '7 days'
+        RETURNING message_id
+    ), fresh AS MATERIALIZED (
+        SELECT given.*, uid_next + row_number() OVER (PARTITION BY agent_id ORDER BY n) - 1 AS uid
+        FROM given JOIN locked USING (agent_id)
+        WHERE fingerprint IS NULL OR id IN (SELECT message_id FROM marked)
+    ), raws AS (
+        INSERT INTO raw_messages (id, size, data)
+        SELECT id, size, data FROM unnest($3, $4, $5) AS r (id, size, data)
+        WHERE id IN (SELECT raw_id FROM fresh)
+    ), stored AS (
+        INSERT INTO messages (
+            id, agent_id, direction, uid, raw_id, sender, recipient, tag, to_recipients, cc, reply_to, subject,
+            email_message_id, conversation_id, verified, auth_sender, entity_type, domain_check, delegation, body_hash,
+            authentication, defects, size, inbox_status, created_at, expires_at
+        )
+        SELECT
+            id, agent_id, 'inbound', uid, raw_id, sender, recipient, tag, to_recipients, cc, reply_to, subject,
+            email_message_id, conversation_id, verified, auth_sender, entity_type, domain_check, delegation, body_hash,
+            authentication, defects, size, 'unread', created_at, expires_at
+        FROM fresh
+    ), counted AS (
+        UPDATE mailboxes AS m SET uid_next = used.top + 1
+        FROM (SELECT agent_id, max(uid) AS top FROM fresh GROUP BY agent_id) AS used
+        WHERE m.agent_id = used.agent_id
+    ), owned AS MATERIALIZED (
+        SELECT id, organisation_id, agent_mode FROM agents JOIN unnest($2) AS wanted (id) USING (id)
+    ), due AS (
+        INSERT INTO webhook_deliveries (message_id, agent_id)
+        SELECT fresh.id, agent_id FROM fresh JOIN owned ON owned.id = agent_id WHERE agent_mode = 'cloud'
+    ), used AS (
+        INSERT INTO usage_events (id, organisation_id, agent_id, domain, direction)
+        SELECT
+            'ue_' || replace(gen_random_uuid()::text, '-', ''), organisation_id, agent_id,
+            substring(agent_id FROM '[^@]*$'), 'inbound'
+        FROM fresh JOIN owned ON owned.id = agent_id WHERE $6
+    ), lines AS (
+        SELECT agent_id || ' ' || id AS line, n, sum(length(agent_id) + length(id) + 2) OVER (ORDER BY n) / 7000 AS part
+        FROM fresh
+    ), told AS (
+        SELECT count(pg_notify('e2a_mail', text)) AS parts
+        FROM (SELECT string_agg(line, E'\\n' ORDER BY n) AS text FROM lines GROUP BY div(part, 1) ORDER BY min(n)) AS
+        payloads
+    )
+    SELECT given.id, locked.agent_id IS NULL AS gone
+    FROM told CROSS JOIN given LEFT JOIN locked USING (agent_id)
+    WHERE given.id NOT IN (SELECT id FROM fresh)
+"""
+_ADD_PART = "INSERT INTO raw_parts (raw_id, part, data) VALUES (%s, %s, %s)"
+
+
+async def store_group(cur: Cursor, mails: Sequence[IntakeMail], usage: bool) -> dict[str, Outcome]:
+    """Store every copy of every mail, its bytes, its pending delivery, and announce it on ``e2a_mail``.
+
+    Of two rows with the same agent and fingerprint in one group the first is stored, the second a duplicate.
+
+    :param usage: whether each stored copy writes a usage event.
+    :returns: the outcome for each row, by message id.
+    :raises psycopg2.DataError: a row cannot be stored as it is; nothing of the group was.
+    """
+    outcomes: dict[str, Outcome] = {}
+    rows: list[dict[str, Any]] = []
+    seen: set[tuple[str, bytes]] = set()
+    for mail in mails:
+        for row in mail.rows:
+            if row.fingerprint is not None:
+                key = (row.agent_id, row.fingerprint)
+                if key in seen:
+                    outcomes[row.id] = Outcome.DUPLICATE
+                    continue
+                seen.add(key)
+            outcomes[row.id] = Outcome.STORED
+            rows.append(_as_json(len(rows), mail.raw_id, row))
+    params = (
+        orjson.dumps(rows).decode(),
+        list({row["agent_id"] for row in rows}),
+        [mail.raw_id for mail in mails],
+        [len(mail.raw) for mail in mails],
+        [_Hex(memoryview(mail.raw)[:PART_BYTES]) for mail in mails],
+        usage,
+    )
+    await cur.execute_prepared("store_mail", "json, text[], text[], integer[], bytea[], boolean", _STORE, params)
+    for row in cur.fetchall():
+        outcomes[row.id] = Outcome.GONE if row.gone else Outcome.DUPLICATE
+    for mail in mails:
+        if len(mail.raw) > PART_BYTES and any(outcomes[row.id] is Outcome.STORED for row in mail.rows):
+            whole = memoryview(mail.raw)
+            for start in range(PART_BYTES, len(whole), PART_BYTES):
+                part = _Hex(whole[start : start + PART_BYTES])
+                await cur.execute(_ADD_PART, (mail.raw_id, start // PART_BYTES, part))
+    return outcomes
+
+
+def _as_json(n: int, raw_id: str, row: IntakeRow) -> dict[str, Any]:
+    facts = row.facts
+    return {
+        "n": n,
+        "raw_id": raw_id,
+        "id": row.id,
+        "agent_id": row.agent_id,
+        "sender": row.sender,
+        "recipient": row.recipient,
+        "tag": row.tag,
+        "to_recipients": row.to,
+        "cc": row.cc,
+        "reply_to": row.reply_to,
+        "subject": row.subject,
+        "email_message_id": row.email_message_id,
+        "conversation_id": row.conversation_id,
+        "verified": facts.verified,
+        "auth_sender": facts.sender,
+        "entity_type": facts.entity_type,
+        "domain_check": facts.domain_check,
+        "delegation": facts.delegation,
+        "body_hash": facts.body_hash,
+        "authentication": row.authentication,
+        "defects": row.defects,
+        "size": row.size,
+        "created_at": row.created_at.isoformat(),
+        "expires_at": row.expires_at.isoformat(),
+        "fingerprint": None if row.fingerprint is None else row.fingerprint.hex(),
+    }
