@@ -158,7 +158,9 @@ class Webhooks:
     """Delivery to agents in cloud mode."""
 
     ca_file: str = key(
-        "", "E2A_WEBHOOK_CA_FILE", "PEM file of additional certificate authorities trusted for webhook endpoints."
+        "",
+        "E2A_WEBHOOK_CA_FILE",
+        "PEM file of the certificate authorities trusted for webhook endpoints, instead of the system's.",
     )
 
 
