@@ -115,8 +115,7 @@ class Domains:
         :raises BadRequest: agents are on it.
         """
         domain = await self._own_domain(principal, text)
-        if not await self._database.run("release domain", store.drop_domain, domain):
-            raise BadRequest("agents are registered on this domain; delete them first")
+        await self._database.run("release domain", store.drop_domain, domain)
         self._changed(f"domain {domain.name}")
 
     async def _own_domain(self, principal: Principal, text: str) -> Domain:

@@ -27,7 +27,7 @@ _LIST = f"""
 """
 # Stops counting where the answer is known.
 _COUNT = """
-    SELECT count(*) AS agents FROM (SELECT 1 FROM agents WHERE organisation_id = %s LIMIT %s) AS some
+    SELECT count(*) AS agents FROM (SELECT 1 FROM agents WHERE organisation_id = %s LIMIT %s) AS found
 """
 _ADD = """
     INSERT INTO agents (id, organisation_id, domain_id, name, agent_mode, webhook_url, webhook_host)

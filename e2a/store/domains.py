@@ -7,7 +7,7 @@ from typing import Any
 from psycopg2.errors import ForeignKeyViolation, UniqueViolation
 
 from e2a.core.entities import Domain
-from e2a.core.errors import Conflict
+from e2a.core.errors import BadRequest, Conflict
 
 from .changes import tell
 from .rows import Cursor, execute, many, maybe, one
@@ -78,14 +78,13 @@ async def prove_domain(cur: Cursor, domain_id: int) -> Domain | None:
     return domain
 
 
-async def drop_domain(cur: Cursor, domain: Domain) -> bool:
-    """Whether the claim could go; it cannot while agents are on it."""
+async def drop_domain(cur: Cursor, domain: Domain) -> None:
+    """:raises BadRequest: agents are on it."""
     try:
         await execute(cur, _DROP, (domain.id,))
-    except ForeignKeyViolation:
-        return False
+    except ForeignKeyViolation as error:
+        raise BadRequest("agents are registered on this domain; delete them first") from error
     await tell(cur, "domain", [domain.name])
-    return True
 
 
 async def keep_domain(cur: Cursor, domain_id: int) -> Domain | None:

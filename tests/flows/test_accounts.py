@@ -1,0 +1,267 @@
+"""Keys people make, sessions, the first user, and what a start makes sure of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import Clock
+
+from e2a.core.entities import Principal
+from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound
+from e2a.core.rules.domains import OwnNames
+from e2a.core.rules.permissions import AGENT_PERMISSIONS, ALL_PERMISSIONS
+from e2a.flows import accounts as module
+from e2a.flows.accounts import Accounts, make_user
+from e2a.flows.bootstrap import OPERATOR, bootstrap_user
+from e2a.flows.directory import Directory
+from tests.support.postgres import DatabaseTestCase, make_agent
+from tests.support.tenants import OPERATOR_MAILBOX, OWN, SEALER, execute, make_tenant, rows, start
+
+MOMENT = 1_800_000_000.0
+
+
+class KeyTests(DatabaseTestCase):
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.clock = Clock()
+        self.clock.advance(MOMENT)
+        self.accounts = Accounts(self.db, self.clock.seconds, os.urandom)
+        self.owner = await make_tenant(self.db, "owner")
+        self.directory = Directory(self.db, self.clock.seconds, operator=OPERATOR_MAILBOX)
+
+    async def refused(self, error: type[Exception], *args: Any, **values: Any) -> Any:
+        return await self.assertFailure(Deferred.fromCoroutine(self.accounts.create_key(*args, **values)), error)
+
+    async def test_default(self) -> None:
+        """A key without wishes can do what its creator can, for ever."""
+        key, text = await self.accounts.create_key(self.owner, " prod ")
+        self.assertEqual((key.name, key.key_prefix, key.permissions), ("prod", text[:12], ALL_PERMISSIONS))
+        self.assertIsNone(key.expires_at)
+        holder = await self.directory.principal(text)
+        self.assertEqual(holder, replace(self.owner, key_id=key.id))
+
+    async def test_only_the_digest_is_kept(self) -> None:
+        """No key can be read in the database."""
+        _, text = await self.accounts.create_key(self.owner)
+        (row,) = await rows(self.db, "SELECT row_to_json(k)::text AS text FROM api_keys k")
+        self.assertNotIn(text[12:], row.text)
+
+    async def test_weaker(self) -> None:
+        """A key gives on what it holds and nothing else."""
+        _, text = await self.accounts.create_key(self.owner, permissions=["keys:write", "messages:read"])
+        weak = await self.directory.principal(text)
+        key, _ = await self.accounts.create_key(weak)
+        self.assertEqual(key.permissions, ("messages:read", "keys:write"))
+        await self.refused(Forbidden, weak, permissions=["messages:send"])
+
+    async def test_bound(self) -> None:
+        """A key bound to an agent, in whatever case it is named, holds what an agent may hold."""
+        await make_agent(self.db, "bot@agents.test", organisation=self.owner.organisation_id)
+        key, text = await self.accounts.create_key(self.owner, agent="Bot@Agents.test")
+        self.assertEqual((key.agent_id, set(key.permissions)), ("bot@agents.test", AGENT_PERMISSIONS))
+        self.assertEqual((await self.directory.principal(text)).agent_id, "bot@agents.test")
+        error = await self.refused(BadRequest, self.owner, agent="bot@agents.test", permissions=["reviews:decide"])
+        self.assertEqual(error.field, "permissions")
+
+    async def test_bound_to_whom(self) -> None:
+        """A key cannot be bound to an agent that is unknown or another's, indistinguishably."""
+        await make_agent(self.db, "other@agents.test", organisation="org_other")
+        texts = {
+            (await self.refused(BadRequest, self.owner, agent=agent)).text
+            for agent in ("other@agents.test", "none@agents.test", "junk")
+        }
+        self.assertEqual(len(texts), 1)
+
+    async def test_bound_stays_bound(self) -> None:
+        """Even a bound key that could mint would mint for its own agent only, and see only such keys."""
+        await make_agent(self.db, "bot@agents.test", organisation=self.owner.organisation_id)
+        await make_agent(self.db, "ant@agents.test", organisation=self.owner.organisation_id)
+        whole, _ = await self.accounts.create_key(self.owner)
+        bound = replace(self.owner, agent_id="bot@agents.test")
+        await self.refused(BadRequest, bound, agent="ant@agents.test")
+        key, _ = await self.accounts.create_key(bound)
+        self.assertEqual(key.agent_id, "bot@agents.test")
+        self.assertEqual([each.id for each in await self.accounts.list_keys(bound)], [key.id])
+        await self.assertFailure(Deferred.fromCoroutine(self.accounts.revoke_key(bound, whole.id)), NotFound)
+
+    async def test_expiry(self) -> None:
+        """A key may end in the future, not in the past."""
+        await self.refused(BadRequest, self.owner, expires_at=datetime.fromtimestamp(MOMENT, UTC))
+        later = datetime.fromtimestamp(MOMENT + 60, UTC)
+        key, _ = await self.accounts.create_key(self.owner, expires_at=later)
+        self.assertEqual(key.expires_at, later)
+
+    async def test_list(self) -> None:
+        """The newest key comes first; revoked ones and those of others are not shown."""
+        stranger = await make_tenant(self.db, "stranger")
+        await self.accounts.create_key(stranger, "theirs")
+        made = [(await self.accounts.create_key(self.owner, name))[0] for name in ("a", "b", "c")]
+        await self.accounts.revoke_key(self.owner, made[1].id)
+        self.assertEqual([key.name for key in await self.accounts.list_keys(self.owner)], ["c", "a"])
+
+    async def test_revoke_once(self) -> None:
+        """Revoking again, or what is unknown or another's, finds nothing."""
+        stranger = await make_tenant(self.db, "stranger")
+        key, _ = await self.accounts.create_key(self.owner)
+        for principal, key_id in ((stranger, key.id), (self.owner, "apk_unknown")):
+            await self.assertFailure(Deferred.fromCoroutine(self.accounts.revoke_key(principal, key_id)), NotFound)
+        await self.accounts.revoke_key(self.owner, key.id)
+        await self.assertFailure(Deferred.fromCoroutine(self.accounts.revoke_key(self.owner, key.id)), NotFound)
+
+    async def test_cap(self) -> None:
+        """There is a most of keys; revoking makes room."""
+        self.patch(module, "MOST_KEYS", 2)
+        attempts = [Deferred.fromCoroutine(self.accounts.create_key(self.owner)) for _ in range(4)]
+        failed = []
+        for attempt in attempts:
+            attempt.addErrback(lambda failure: failed.append(failure.trap(Conflict)))
+        await gatherResults(attempts)
+        self.assertEqual(len(failed), 2)
+        await self.accounts.revoke_key(self.owner, (await self.accounts.list_keys(self.owner))[0].id)
+        await self.accounts.create_key(self.owner)
+
+
+class SessionTests(DatabaseTestCase):
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.clock = Clock()
+        self.clock.advance(MOMENT)
+        self.accounts = Accounts(self.db, self.clock.seconds, os.urandom)
+        self.owner = await make_tenant(self.db, "owner")
+
+    async def test_open_and_close(self) -> None:
+        """A session stands for its user until it is closed; the token is stored as a hash only."""
+        token = await self.accounts.open_session(self.owner.user_id)
+        self.assertEqual(await self.accounts.session(token), self.owner)
+        (row,) = await rows(self.db, "SELECT row_to_json(s)::text AS text FROM user_sessions s")
+        self.assertNotIn(token[4:], row.text)
+        await self.accounts.close_session(token)
+        self.assertIsNone(await self.accounts.session(token))
+        await self.accounts.close_session(token)
+
+    async def test_thirty_days(self) -> None:
+        """A session ends after thirty days."""
+        token = await self.accounts.open_session(self.owner.user_id)
+        self.clock.advance(30 * 86_400 - 1)
+        self.assertIsNotNone(await self.accounts.session(token))
+        self.clock.advance(1)
+        self.assertIsNone(await self.accounts.session(token))
+
+    async def test_junk(self) -> None:
+        """What is no token is no session, and a key is none either."""
+        _, key = await self.accounts.create_key(self.owner)
+        for token in ("", "\0", "e2a_", key):
+            self.assertIsNone(await self.accounts.session(token), token)
+
+
+class UserTests(DatabaseTestCase):
+    async def test_address_is_taken(self) -> None:
+        """Nobody else gets an account with the same address in another case, and nothing is left behind."""
+        await make_tenant(self.db, "owner")
+
+        async def work(cur: Any) -> None:
+            await make_user(cur, "OWNER@people.test", "x", issuer="test", sealer=SEALER, random=os.urandom)
+
+        await self.assertFailure(Deferred.fromCoroutine(self.db.run("user", work)), Conflict)
+        self.assertEqual(len(await rows(self.db, "SELECT id FROM organisations")), 1)
+
+
+class BootstrapTests(DatabaseTestCase):
+    async def bootstrap(self, email: str) -> Principal:
+        user, key = await bootstrap_user(self.db, email, SEALER, os.urandom)
+        principal = await Directory(self.db, lambda: MOMENT, operator=OPERATOR_MAILBOX).principal(key)
+        self.assertEqual(principal.user_id, user.id)
+        return principal
+
+    async def test_first_user_is_the_operator(self) -> None:
+        """The first user owns the operator's organisation, before or after the first start; later ones their own."""
+        first = await self.bootstrap("first@people.test")
+        await start(self.db)
+        second = await self.bootstrap("second@people.test")
+        self.assertEqual(first.organisation_id, OPERATOR)
+        self.assertNotEqual(second.organisation_id, OPERATOR)
+        (row,) = await rows(self.db, "SELECT organisation_id FROM agents WHERE id = %s", OPERATOR_MAILBOX)
+        self.assertEqual(row.organisation_id, first.organisation_id)
+
+    async def test_again(self) -> None:
+        """The same user in whatever case gets one more key and stays who they are."""
+        first = await self.bootstrap("First@People.test")
+        again = await self.bootstrap(" first@people.test ")
+        self.assertEqual((first.user_id, first.organisation_id), (again.user_id, again.organisation_id))
+        self.assertNotEqual(first.key_id, again.key_id)
+        self.assertEqual(again.permissions, frozenset(ALL_PERMISSIONS))
+        names = await rows(self.db, "SELECT name FROM api_keys")
+        self.assertEqual([row.name for row in names], ["bootstrap", "bootstrap"])
+
+    async def test_existing_user_keeps_their_organisation(self) -> None:
+        """Somebody who has a personal organisation gets a key to that one."""
+        owner = await make_tenant(self.db, "owner")
+        found = await self.bootstrap("owner@people.test")
+        self.assertEqual((found.user_id, found.organisation_id), (owner.user_id, owner.organisation_id))
+
+    async def test_one_secret_each(self) -> None:
+        """Every organisation has its default secret, the operator's too, whatever came first."""
+        await self.bootstrap("first@people.test")
+        await start(self.db)
+        await self.bootstrap("second@people.test")
+        found = await rows(self.db, "SELECT count(*), count(DISTINCT organisation_id) AS owners FROM signing_secrets")
+        self.assertEqual(tuple(found[0]), (2, 2))
+
+    async def test_two_first_users(self) -> None:
+        """Of two who come first at once one is the operator."""
+        found = await gatherResults(
+            [Deferred.fromCoroutine(self.bootstrap(f"{name}@people.test")) for name in ("a", "b")]
+        )
+        self.assertEqual([each.organisation_id for each in found].count(OPERATOR), 1)
+
+    async def test_no_address(self) -> None:
+        """What is no e-mail address makes no user."""
+        for email in ("", "you", "a@b@c.test", "a b@c.test", "<a@b.test>", "a@b.test\r\nx", "a\0@b.test"):
+            await self.assertFailure(Deferred.fromCoroutine(self.bootstrap(email)), BadRequest)
+        self.assertEqual(await rows(self.db, "SELECT id FROM users"), [])
+
+
+class StartTests(DatabaseTestCase):
+    async def test_twice_and_at_once(self) -> None:
+        """Starting again, or two daemons at once, makes everything once."""
+        await gatherResults([Deferred.fromCoroutine(start(self.db)) for _ in range(2)])
+        await start(self.db)
+        domains = await rows(
+            self.db, "SELECT name, organisation_id, verified_at IS NOT NULL AS ok FROM domains ORDER BY 1"
+        )
+        self.assertEqual(
+            [tuple(row) for row in domains], [("agents.test", None, True), ("mx.gateway.test", None, True)]
+        )
+        agents = await rows(
+            self.db, "SELECT a.id, agent_mode, uid_next FROM agents a JOIN mailboxes ON agent_id = a.id"
+        )
+        self.assertEqual([tuple(row) for row in agents], [(OPERATOR_MAILBOX, "local", 1)])
+
+    async def test_one_name_for_both(self) -> None:
+        """The mail server and the shared domain may have one name, and there need be no shared domain."""
+        await start(self.db, OwnNames(smtp="localhost"))
+        await start(self.db, OwnNames(shared="localhost", smtp="localhost"))
+        self.assertEqual([row.name for row in await rows(self.db, "SELECT name FROM domains")], ["localhost"])
+
+    async def test_shared_domain_that_was_claimed(self) -> None:
+        """The shared domain is the deployment's even if somebody proved it before; their agents stay."""
+        await make_agent(self.db, "bot@agents.test")
+        await execute(self.db, "UPDATE domains SET organisation_id = 'org_test', verification_token = 'e2a-verify=x'")
+        await start(self.db)
+        (row,) = await rows(self.db, "SELECT organisation_id FROM domains WHERE name = 'agents.test'")
+        self.assertIsNone(row.organisation_id)
+        found = await Directory(self.db, lambda: MOMENT, operator=OPERATOR_MAILBOX).recipient("bot@agents.test")
+        self.assertIsNotNone(found)
+
+    async def test_mail_server_name_that_was_claimed(self) -> None:
+        """Whoever proved the mail server's name keeps the domain; the operator's mailbox is there all the same."""
+        await make_agent(self.db, "bot@mx.gateway.test")
+        await execute(self.db, "UPDATE domains SET organisation_id = 'org_test'")
+        await start(self.db)
+        (row,) = await rows(self.db, "SELECT organisation_id FROM domains WHERE name = %s", OWN.smtp)
+        self.assertEqual(row.organisation_id, "org_test")
+        self.assertEqual(len(await rows(self.db, "SELECT 1 FROM agents WHERE id = %s", OPERATOR_MAILBOX)), 1)
