@@ -18,8 +18,8 @@ from e2a.core.mail.headers import Field, HeaderBlock
 from e2a.core.trust.verdict import ArcResult
 
 from .canonical import Selector, relaxed_field, unsigned_form
-from .dkim import Signature, algorithm, header_digest, names, parse, tag_list
-from .keys import Refused, decode_base64, key_for, key_question
+from .dkim import Signature, algorithm, header_digest, names, parse
+from .keys import Refused, decode_base64, key_for, key_question, tag_list
 from .questions import Answers, Question
 
 #: RFC 8617 section 4.2.1.
@@ -67,7 +67,7 @@ def read(block: HeaderBlock) -> Chain | ArcResult:
             if field.key == _KINDS[0]:
                 match = _AAR_INSTANCE.match(field.value)
             else:
-                tags = tag_list(field)
+                tags = tag_list(field.value)
                 match = _INSTANCE.match(tags.get(b"i", b""))
             instance = int(match[1]) if match else 0
             if not 1 <= instance <= MAX_INSTANCE or (instance, field.key) in found:

@@ -14,7 +14,7 @@ from e2a.core.mail.headers import Field, HeaderBlock
 #: Octets hashed at a time.
 _CHUNK = 65_536
 
-_WSP = re.compile(rb"[ \t]+")
+_SPACES = re.compile(rb" {2,}")
 _B_TAG = re.compile(rb"(\A|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
 
@@ -50,7 +50,7 @@ class Selector:
 
 def relaxed_field(key: bytes, value: bytes) -> bytes:
     """A header field in relaxed form, CRLF included."""
-    return key + b":" + _WSP.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
+    return key + b":" + _collapse(value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
 
 
 def unsigned_form(field: Field, headers: bytes) -> bytes:
@@ -89,8 +89,7 @@ def _relaxed_hash(raw: bytes, start: int) -> bytes:
     while position < size:
         chunk = carry + raw[position : position + _CHUNK] if carry else raw[position : position + _CHUNK]
         position += _CHUNK
-        if b" " in chunk or b"\t" in chunk:
-            chunk = _WSP.sub(b" ", chunk).replace(b" \r\n", b"\r\n")
+        chunk = _collapse(chunk).replace(b" \r\n", b"\r\n")
         carry = b""
         if position < size:
             # What the next slice may still change: a space before CRLF, half a CRLF.
@@ -113,6 +112,13 @@ def _relaxed_hash(raw: bytes, start: int) -> bytes:
     if wrote:
         hasher.update(b"\r\n")
     return hasher.digest()
+
+
+def _collapse(text: bytes) -> bytes:
+    """Runs of white space as one space each. Most texts hold none to change, and are not copied."""
+    if b"\t" in text:
+        text = text.replace(b"\t", b" ")
+    return _SPACES.sub(b" ", text) if b"  " in text else text
 
 
 def _final_crlfs(text: bytes) -> int:

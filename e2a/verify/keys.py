@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from dkim.util import InvalidTagValueList, parse_tag_value
 
 from .questions import Answers, Question, ask
 
 #: Octets of a signature field or a key record; real ones stay under 4 KiB.
 MAX_TEXT = 16_384
 
+_WHITE = b" \t\r\n"
+_TAG = re.compile(rb"[A-Za-z][A-Za-z0-9_]*\Z")
 _SPACE = re.compile(rb"[ \t\r\n]+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 _PREHASHED = Prehashed(SHA256())
@@ -63,6 +64,26 @@ class KeyRecord:
 
     key: RsaKey | Ed25519Key
     strict: bool
+
+
+def tag_list(text: bytes) -> dict[bytes, bytes]:
+    """A tag list (RFC 6376 section 3.2): values by tag, in order, without the white space around them.
+
+    :raises Refused: not a tag list, a tag given twice, or an absurd size.
+    """
+    if len(text) > MAX_TEXT:
+        raise Refused("permerror", "tag list too long")
+    tags: dict[bytes, bytes] = {}
+    parts = text.split(b";")
+    if not parts[-1].strip(_WHITE):
+        parts.pop()
+    for part in parts:
+        tag, equals, value = part.partition(b"=")
+        tag = tag.strip(_WHITE)
+        if not equals or tag in tags or not _TAG.match(tag):
+            raise Refused("permerror", "malformed tag list")
+        tags[tag] = value.strip(_WHITE)
+    return tags
 
 
 def decode_base64(text: bytes | None, tag: str) -> bytes:
@@ -111,12 +132,7 @@ def read_key(text: bytes) -> KeyRecord | tuple[str, str]:
 
 
 def _read_key(text: bytes) -> KeyRecord:
-    if len(text) > MAX_TEXT:
-        raise Refused("permerror", "malformed key record")
-    try:
-        tags: dict[bytes, bytes] = parse_tag_value(text)
-    except (InvalidTagValueList, IndexError):
-        raise Refused("permerror", "malformed key record") from None
+    tags = tag_list(text)
     if tags.get(b"v", b"DKIM1") != b"DKIM1" or (b"v" in tags and next(iter(tags)) != b"v"):
         raise Refused("permerror", "unknown key version")
     if b"p" not in tags:
@@ -145,4 +161,4 @@ def _read_key(text: bytes) -> KeyRecord:
 
 
 def _list(text: bytes) -> list[bytes]:
-    return [one.strip(b" \t\r\n").lower() for one in text.split(b":")]
+    return [one.strip(_WHITE).lower() for one in text.split(b":")]

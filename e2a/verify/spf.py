@@ -159,12 +159,12 @@ def _plain(ip: _Ip, domain: str, known: dict[Question, Answer]) -> Check[str | N
             known.update((yield (question,)))
         records = [text for text in known[question].records if spf.RE_SPF.match(text)]
         terms = _terms(records[0]) if len(records) == 1 else None
-        if terms is None:
+        if terms is None or any(term.include == name for term in terms):
             return None
         for term in terms:
             if term.include:
                 lookups += 1
-                if lookups > spf.MAX_LOOKUP or depth > spf.MAX_LOOKUP or term.include == name:
+                if lookups > spf.MAX_LOOKUP or depth > spf.MAX_LOOKUP:
                     return None
                 inner = yield from one(term.include, depth + 1)
                 if inner is None:

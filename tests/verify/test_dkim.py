@@ -9,6 +9,7 @@ from typing import Any
 
 import dkim as dkimpy
 from dkim.canonicalization import Relaxed, Simple
+from dkim.util import parse_tag_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial import unittest
@@ -68,6 +69,20 @@ class CanonicalBodyTests(unittest.TestCase):
         for name, form in ((b"simple", Simple), (b"relaxed", Relaxed)):
             self.assertEqual(found[name], hashlib.sha256(form.canonicalize_body(body)).digest(), name)
 
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.lists(st.sampled_from([b"v=1", b"a", b"=", b";", b" ", b"\r\n\t", b"b=c", b"x_1", b"1"]), max_size=12).map(
+            b"".join
+        )
+    )
+    def test_tag_lists_equal_dkimpy(self, text: bytes) -> None:
+        """A tag list that we read is one that dkimpy reads, with the same values."""
+        try:
+            tags = keys.tag_list(text)
+        except keys.Refused:
+            return
+        self.assertEqual(tags, parse_tag_value(text) if text.strip() else {})
+
     def test_every_octet_is_seen_once(self) -> None:
         """The work on a body of nothing but spaces, or of half line ends, is proportional to its size."""
         seen = 0
@@ -78,8 +93,8 @@ class CanonicalBodyTests(unittest.TestCase):
                 seen += len(text)
                 return original.sub(with_, text)
 
-        original = canonical._WSP
-        self.patch(canonical, "_WSP", Counting())
+        original = canonical._SPACES
+        self.patch(canonical, "_SPACES", Counting())
         for unit in (b" ", b"\t ", b" \r", b"\r \n", b" a"):
             seen = 0
             body = unit * (1_000_000 // len(unit)) + b"x"

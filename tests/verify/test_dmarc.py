@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from publicsuffixlist import PublicSuffixList
 from twisted.trial import unittest
 
-from e2a.core.trust.verdict import DkimResult, DmarcResult, SpfResult
+from e2a.core.trust.verdict import DkimResult, DmarcResult, SpfResult, domain_of
 from e2a.verify import dmarc
 
 from .zone import Zone
@@ -36,6 +38,14 @@ class AlignmentTests(unittest.TestCase):
             self.assertEqual(ORGANISATIONS.aligned(one, other), relaxed, (one, other))
             self.assertEqual(ORGANISATIONS.aligned(other, one), relaxed, (one, other))
             self.assertEqual(ORGANISATIONS.aligned(one, other, strict=True), strict, (one, other))
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.lists(st.text("ab-_0xn.", min_size=1, max_size=8), min_size=1, max_size=5))
+    def test_any_host_name(self, labels: list[str]) -> None:
+        """Every name that counts as a host name has an answer, and is aligned with itself."""
+        name = domain_of("@" + ".".join(labels) + ".xn--p1ai")
+        self.assertEqual(ORGANISATIONS.aligned(name, name), name != "")
+        self.assertFalse(ORGANISATIONS.aligned(name, "other.test"))
 
 
 class DiscoveryTests(unittest.TestCase):
@@ -91,7 +101,7 @@ class ResultTests(unittest.TestCase):
         return dmarc.conclude("a.com", policy, spf, dkim, ORGANISATIONS).result
 
     def test_words(self) -> None:
-        """One aligned pass is enough; strict alignment is honoured; trouble that might have been a pass is temperror."""
+        """One aligned pass is enough, strict alignment counts, trouble that might have been a pass is temperror."""
         none, record = SpfResult("none"), b"v=DMARC1; p=reject"
         strict = record + b"; adkim=s; aspf=s"
         self.assertEqual(self.word(b"", SpfResult("pass", "a.com")), "none")

@@ -203,7 +203,7 @@ class ResolverTests(unittest.TestCase):
         self.assertEqual(self.network.asked, [])
 
     def test_addresses(self) -> None:
-        """Both address families are asked at once; literals and localhost are not asked; no answer at all is an error."""
+        """Both families are asked at once, literals and localhost are not asked, no answer at all is an error."""
 
         def addresses(host: str) -> Deferred[tuple[str, ...]]:
             return Deferred.fromCoroutine(self.resolver.addresses(host))

@@ -1,12 +1,12 @@
 """What SPF, DKIM, DMARC and ARC together say about a message's author (decisions.md, "Trust decisions").
 
-``verified`` is true when the message has exactly one From mailbox in a header block that every reader reads alike, and SPF or DKIM
-passed for a domain aligned with that mailbox's domain (RFC 7489 section 3.1), and the domain's own DMARC policy does not say
-otherwise. A published strict alignment therefore narrows it; a missing policy does not forbid it. ARC is reported, never counted:
-it says what a forwarder claims to have seen.
+``verified`` is true when the message has exactly one From mailbox in a header block that every reader reads alike, and
+SPF or DKIM passed for a domain aligned with that mailbox's domain (RFC 7489 section 3.1), and the domain's own DMARC
+policy does not say otherwise. A published strict alignment therefore narrows it; a missing policy does not forbid it.
+ARC is reported, never counted: it says what a forwarder claims to have seen.
 
-``domain_check`` and ``authentication`` report every pass, aligned or not, because that is what the words mean (RFC 8601 section
-2.7); only ``verified`` is a statement about the author.
+``domain_check`` and ``authentication`` report every pass, aligned or not, because that is what the words mean (RFC
+8601 section 2.7); only ``verified`` is a statement about the author.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z"
 )
 
-#: Fields that a message holds at most once (RFC 5322 section 3.6, RFC 2045): two of them let two readers see two messages.
+#: Fields that a message holds at most once (RFC 5322 section 3.6, RFC 2045): two of them let two readers see two
+#: messages.
 SINGLE_FIELDS = frozenset(
     {
         b"from",
@@ -114,7 +115,8 @@ class Verdict:
     arc: ArcResult
 
     def authentication_results(self, authserv_id: str) -> str:
-        """The value of an ``Authentication-Results`` field (RFC 8601), folded. Nothing from the message can end a value."""
+        """The value of an ``Authentication-Results`` field (RFC 8601), folded. Nothing from the message can end a
+        value."""
         spf, dmarc = self.spf, self.dmarc
         parts = [f"spf={spf.result}" + (f" smtp.{spf.identity}={_value(spf.domain)}" if spf.domain else "")]
         parts += [
@@ -134,7 +136,8 @@ class Verdict:
 
 
 def domain_of(address: str) -> str:
-    """The lower-case domain of a mailbox or reverse-path; ``""`` unless it is a DNS host name with at least two labels."""
+    """The lower-case domain of a mailbox or reverse-path; ``""`` unless it is a DNS host name with at least two
+    labels."""
     domain = address.rpartition("@")[2]
     return domain.lower() if len(domain) <= 253 and _HOST.match(domain) else ""
 
