@@ -242,6 +242,8 @@ class SoleFromTests(SynchronousTestCase):
             "b\uff20good.test <a@evil.test>".encode(),
             b64("b\uff20good\uff0etest".encode()) + b" <a@evil.test>",
             b64("moc.\u202etest".encode()) + b" <a@evil.test>",
+            b64(b"Bank\0") + b" <a@evil.test>",
+            b64(b"Bank\r\nX: y") + b" <a@evil.test>",
             "x\u200b <a@evil.test>".encode(),
             b64(b"a@b.test"),
             b"<" + b64(b"a@b.test") + b">",
