@@ -222,7 +222,29 @@ class HostileTests(SynchronousTestCase):
             assert fetched is not None
             self.assertEqual((fetched[0], len(fetched[1])), (info, info.size))
 
+    @settings(deadline=None, max_examples=200)
+    @given(st.binary(max_size=40), st.integers(1, 9))
+    def test_search_in_slices(self, junk: bytes, width: int) -> None:
+        """Where the slices of a search end makes no difference."""
+        parted = b"\r\n--b\r\n\r\none\r\n--b\r\n\r\n"
+        raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + junk + parted + junk
+        self.patch(parts, "SEARCH_SLICE", 1_048_576)
+        whole = content(raw)
+        self.patch(parts, "SEARCH_SLICE", width)
+        self.assertEqual(content(raw), whole)
+
     @settings(deadline=None, max_examples=60)
+    @given(st.text(alphabet="ABCabc012+/\r\n !=", max_size=60), st.integers(1, 9))
+    def test_base64_in_slices(self, text: str, width: int) -> None:
+        """Where the slices end makes no difference, whatever stands between the letters."""
+        raw = b"Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n" + text.encode()
+        self.patch(parts, "BASE64_SLICE", 262_144)
+        whole = attachment(raw, 0)
+        self.patch(parts, "BASE64_SLICE", width)
+        self.assertEqual(attachment(raw, 0), whole)
+        sizes = [info.size for info in content(raw).attachments]
+        self.assertEqual(sizes, [len(whole[1])] if whole else [])
+
     @given(st.binary(max_size=300))
     def test_base64_round_trip(self, octets: bytes) -> None:
         """What was attached comes back octet for octet."""

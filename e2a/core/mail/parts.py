@@ -23,6 +23,10 @@ MAX_DEPTH = 20
 MAX_PARTS = 1000
 #: Octets of a header block that are read.
 MAX_HEADER = 1_048_576
+#: Octets of base64 that are decoded at a time, which takes about a millisecond.
+BASE64_SLICE = 262_144
+#: Octets that are searched at a time, which takes about a millisecond.
+SEARCH_SLICE = 1_048_576
 #: Octets of a header value that are read for parameters.
 MAX_VALUE = 4096
 #: Places in one multipart that look like its delimiter and are examined; after them the rest is one part.
@@ -82,7 +86,7 @@ class _Leaf:
 def content(raw: bytes) -> Content:
     """The readable side of a message. Text is fit for PostgreSQL and JSON: no NUL, no lone surrogates."""
     text, html, leaves = _sorted(raw)
-    infos = (_info(index, leaf, len(_octets(raw, leaf))) for index, leaf in enumerate(leaves))
+    infos = (_info(index, leaf, _size(raw, leaf)) for index, leaf in enumerate(leaves))
     return Content(text, html, tuple(infos))
 
 
@@ -192,7 +196,7 @@ def _split(raw: bytes, start: int, end: int, boundary: str, most: int) -> list[t
     opened = -1
     position = start
     for _ in range(MAX_CANDIDATES):
-        found = raw.find(delimiter, position, end)
+        found = _find(raw, delimiter, position, end)
         if found < 0:
             break
         position = found + len(delimiter)
@@ -222,17 +226,46 @@ def _split(raw: bytes, start: int, end: int, boundary: str, most: int) -> list[t
     return spans
 
 
+def _find(raw: bytes, wanted: bytes, start: int, end: int) -> int:
+    """``raw.find(wanted, start, end)`` in slices, so that other threads get their turn between them."""
+    for place in range(start, end, SEARCH_SLICE):
+        found = raw.find(wanted, place, min(place + SEARCH_SLICE + len(wanted) - 1, end))
+        if found >= 0:
+            return found
+    return -1
+
+
 def _octets(raw: bytes, leaf: _Leaf) -> bytes:
-    body = raw[leaf.start : leaf.end]
     if leaf.encoding == "base64":
-        # Padding ends the data; what follows it was appended by someone who did not look.
-        body = body.partition(b"=")[0].translate(None, _NOT_BASE64)
-        if len(body) % 4 == 1:
-            body = body[:-1]
-        return binascii.a2b_base64(body + b"=" * (-len(body) % 4))
+        return b"".join(_base64(raw, leaf.start, leaf.end))
+    body = raw[leaf.start : leaf.end]
     if leaf.encoding == "quoted-printable":
         return binascii.a2b_qp(body)
     return body
+
+
+def _size(raw: bytes, leaf: _Leaf) -> int:
+    if leaf.encoding == "base64":
+        return sum(map(len, _base64(raw, leaf.start, leaf.end)))
+    return len(_octets(raw, leaf))
+
+
+def _base64(raw: bytes, start: int, end: int) -> Iterator[bytes]:
+    """What can be decoded of ``raw[start:end]``, in pieces.
+
+    One call over megabytes would hold the interpreter, also from a thread.
+    """
+    # Padding ends the data; what follows it was appended by someone who did not look.
+    padding = _find(raw, b"=", start, end)
+    end = end if padding < 0 else padding
+    left = b""
+    for place in range(start, end, BASE64_SLICE):
+        piece = left + raw[place : min(place + BASE64_SLICE, end)].translate(None, _NOT_BASE64)
+        whole = len(piece) - len(piece) % 4
+        yield binascii.a2b_base64(piece[:whole])
+        left = piece[whole:]
+    if len(left) > 1:
+        yield binascii.a2b_base64(left + b"=" * (4 - len(left)))
 
 
 def _text(raw: bytes, leaf: _Leaf) -> str:
