@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from email.header import decode_header
+
+from .encodedwords import decode_words
 
 _BREAKS = re.compile(r"[\r\n]+[ \t]*")
-#: Beyond this a value is shown as written: the decoder's time grows with the square of what it is given.
-_LONGEST = 2048
 
 
 def clean(value: bytes | str) -> str:
-    """Text that PostgreSQL and UTF-8 can hold: invalid sequences, lone surrogates and NUL become U+FFFD."""
+    """Text that PostgreSQL and UTF-8 can hold: invalid sequences and NUL become U+FFFD, lone surrogates ``?``."""
     if isinstance(value, str):
         value = value.encode("utf-8", "replace")
     return value.decode("utf-8", "replace").replace("\0", "\ufffd")
@@ -23,19 +22,6 @@ def decoded(value: bytes) -> str:
     :param value: the raw value; folds are undone. Words in an unknown or broken encoding stay as they were written.
     """
     text = _BREAKS.sub(" ", clean(value)).strip(" \t")
-    if "=?" not in text or len(text) > _LONGEST:
+    if "=?" not in text:
         return text
-    try:
-        pieces = decode_header(text)
-    except Exception:  # the standard library raises several types on broken base64
-        return text
-    return _BREAKS.sub(" ", "".join(_piece(data, charset) for data, charset in pieces))
-
-
-def _piece(data: bytes | str, charset: str | None) -> str:
-    if isinstance(data, str):
-        return data
-    try:
-        return clean(data.decode(charset or "utf-8", "replace"))
-    except (LookupError, ValueError, UnicodeError):
-        return clean(data)
+    return _BREAKS.sub(" ", clean(decode_words(text)))
