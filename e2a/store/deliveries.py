@@ -13,16 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from e2a.core.entities import (
-    ClaimedDelivery,
-    Delivery,
-    DeliveryAttempt,
-    DeliveryStatus,
-    Facts,
-    InboundMessage,
-)
+from e2a.core.entities import ClaimedDelivery, Delivery, DeliveryAttempt, DeliveryStatus
 from e2a.core.errors import Conflict
 
+from .messages import COLUMNS, load_message
 from .rows import Cursor, execute, many, maybe
 
 #: Raw messages up to this many octets come with the claim itself; bigger ones are loaded when their attempt starts.
@@ -46,9 +40,7 @@ _CLAIM = """
         WHERE d.message_id = p.message_id AND p.place <= coalesce(busy.room, %(room)s)
         RETURNING d.message_id, d.attempts, d.fence
     )
-    SELECT m.id, m.uid, m.agent_id, m.raw_id, m.sender, m.recipient, m.tag, m.to_recipients, m.cc, m.reply_to,
-        m.subject, m.email_message_id, m.conversation_id, m.verified, m.auth_sender, m.entity_type, m.domain_check,
-        m.body_hash, m.delegation, m.authentication, m.size, m.inbox_status, m.created_at, m.expires_at, m.defects,
+    SELECT {columns},
         CASE a.agent_mode WHEN 'cloud' THEN a.webhook_url ELSE '' END AS webhook_url,
         CASE a.agent_mode WHEN 'cloud' THEN a.webhook_host ELSE '' END AS webhook_host,
         a.organisation_id, c.attempts, c.fence, CASE WHEN r.size <= %(inline)s THEN r.data END AS data
@@ -56,8 +48,8 @@ _CLAIM = """
         JOIN raw_messages r ON r.id = m.raw_id
     ORDER BY m.id
 """
-_CLAIM_DUE = _CLAIM.format(which="")
-_CLAIM_IDS = _CLAIM.format(which="AND d.message_id = ANY (%(ids)s::text[])")
+_CLAIM_DUE = _CLAIM.format(columns=COLUMNS, which="")
+_CLAIM_IDS = _CLAIM.format(columns=COLUMNS, which="AND d.message_id = ANY (%(ids)s::text[])")
 _RECORD = """
     WITH outcome AS (
         SELECT * FROM unnest(%s::text[], %s::integer[], %s::text[], %s::float8[], %s::text[], %s::integer[],
@@ -73,6 +65,7 @@ _RECORD = """
     INSERT INTO webhook_attempts (message_id, number, started_at, duration_ms, status_code, error)
     SELECT message_id, fence, to_timestamp(started_at), duration_ms, status_code, error
     FROM outcome JOIN marked USING (message_id)
+    ON CONFLICT DO NOTHING
 """
 _RELEASE = """
     UPDATE webhook_deliveries d
@@ -170,7 +163,10 @@ async def claim(
 
 
 async def record_outcomes(cur: Cursor, outcomes: Iterable[Outcome]) -> int:
-    """Write what came of attempts, each only if its lease was not taken over; returns how many counted."""
+    """Write what came of attempts, each only if its lease was not taken over; writing one again changes nothing.
+
+    :returns: how many were news.
+    """
     rows = sorted(outcomes, key=lambda outcome: outcome.message_id)
     columns = (
         [row.message_id for row in rows],
@@ -238,30 +234,8 @@ async def redeliver(cur: Cursor, agent_id: str, message_id: str) -> Delivery | N
 
 
 def _load_claim(row: Any) -> Claim:
-    message = InboundMessage(
-        id=row.id,
-        uid=row.uid,
-        agent_id=row.agent_id,
-        raw_id=row.raw_id,
-        sender=row.sender,
-        recipient=row.recipient,
-        tag=row.tag,
-        to=tuple(row.to_recipients),
-        cc=tuple(row.cc),
-        reply_to=tuple(row.reply_to),
-        subject=row.subject,
-        email_message_id=row.email_message_id,
-        conversation_id=row.conversation_id,
-        facts=Facts(row.verified, row.auth_sender, row.entity_type, row.domain_check, row.body_hash, row.delegation),
-        authentication=row.authentication or {},
-        size=row.size,
-        inbox_status=row.inbox_status,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        defects=tuple(row.defects),
-    )
     delivery = ClaimedDelivery(
-        message=message,
+        message=load_message(row),
         webhook_url=row.webhook_url,
         host=row.webhook_host,
         organisation_id=row.organisation_id,

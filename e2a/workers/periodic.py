@@ -1,0 +1,77 @@
+"""Work that repeats: it survives its errors, never overlaps itself, can be woken, and ends when it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from e2a.core.errors import Unavailable
+
+
+class Periodic:
+    """:param name: for the log.
+    :param interval: seconds from the end of one round to the start of the next.
+    :param work: one round.
+    """
+
+    _log = Logger()
+
+    def __init__(self, name: str, interval: float, clock: IReactorTime, work: Callable[[], Awaitable[object]]) -> None:
+        self._name = name
+        self._interval = interval
+        self._clock = clock
+        self._work = work
+        self._running = False
+        self._active = False
+        self._again = False
+        self._timer: IDelayedCall | None = None
+        self._stopping: list[Deferred[None]] = []
+
+    def start(self) -> None:
+        """Start the first round at once."""
+        self._running = True
+        self.wake()
+
+    async def stop(self) -> None:
+        """Start no further round; returns when the running one has ended."""
+        self._running = False
+        self._cancel()
+        if self._active:
+            ended: Deferred[None] = Deferred()
+            self._stopping.append(ended)
+            await ended
+
+    def wake(self) -> None:
+        """Start a round now; if one is running, another follows it directly."""
+        if not self._running:
+            return
+        self._again = True
+        if not self._active:
+            self._cancel()
+            self._active = True
+            Deferred.fromCoroutine(self._rounds())
+
+    async def _rounds(self) -> None:
+        while self._again and self._running:
+            self._again = False
+            try:
+                await self._work()
+            except Unavailable as error:
+                self._log.warn("{name}: {text}", name=self._name, text=error.text)
+            except Exception:
+                # One error must not end the series: the next round may find a better world.
+                self._log.failure("{name} failed and will be tried again", name=self._name)
+        self._active = False
+        if self._running:
+            self._timer = self._clock.callLater(self._interval, self.wake)
+        stopping, self._stopping = self._stopping, []
+        for ended in stopping:
+            ended.callback(None)
+
+    def _cancel(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
