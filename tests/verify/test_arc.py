@@ -125,7 +125,10 @@ class ArcTests(unittest.TestCase):
             (b"cv=pass;", b""),
         ]:
             self.assertIn(old, raw)
-            self.assertEqual(evaluate(raw.replace(old, new), self.zone).result, "fail", (old, new))
+            # Refused for its form, before any key is asked for.
+            refused = arc.read(scan(raw.replace(old, new)))
+            assert isinstance(refused, ArcResult), (old, new)
+            self.assertEqual(refused.result, "fail")
         self.assertEqual(evaluate(raw.replace(b"Subject: ", b"Subject: x\n y"), self.zone).result, "fail")
 
     def test_keys(self) -> None:

@@ -305,6 +305,14 @@ class RuleTests(unittest.TestCase):
         self.assertEqual(word(over, self.zone), "pass")
         self.assertEqual(word(b"Reply-To: evil@evil.test\r\n" + over, self.zone), "fail")
 
+    def test_repeated_fields(self) -> None:
+        """Of equal fields the lowest is covered first, so those that relays add on top break nothing."""
+        head = b"X-A: one\r\nX-A: two\r\nX-A: three\r\n"
+        raw = signed(head + message(), self.zone, include_headers=[b"from", b"subject", b"x-a", b"x-a"])
+        self.assertEqual(word(raw, self.zone), "pass")
+        self.assertEqual(word(raw.replace(b"X-A: one", b"X-A: new"), self.zone), "pass")
+        self.assertEqual(word(raw.replace(b"X-A: two", b"X-A: new"), self.zone), "fail")
+
     def test_added_trace_fields(self) -> None:
         """Fields that any relay may add leave a signature valid."""
         raw = signed(message(), self.zone)

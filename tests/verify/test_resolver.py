@@ -99,6 +99,7 @@ class ResolverTests(unittest.TestCase):
             self.assertTrue(self.now(name).failure)
             self.assertTrue(self.now(name).failure)
         self.assertEqual(len(self.network.asked), 4)
+        self.assertEqual(len(self.resolver._cache), 0)
 
     def test_shared(self) -> None:
         """Equal questions in flight are one exchange, and all who asked get its answer."""

@@ -178,7 +178,13 @@ class SpfTests(unittest.TestCase):
             b"v=spf1 exists:" + b"%{" * 300,
         ):
             zone = Zone({("a.test", "TXT"): record})
+            self.patch(pyspf.query, "check0", None)
             self.assertEqual(zone.run(spf.check("192.0.2.1", "x@a.test", "h")).result, "permerror")
+
+    def test_including_oneself(self) -> None:
+        """A record that includes itself is permerror although a term before it matches."""
+        zone = Zone({("a.test", "TXT"): b"v=spf1 +all include:a.test"})
+        self.assertEqual(zone.run(spf.check("192.0.2.1", "x@a.test", "h")).result, "permerror")
 
     def test_rounds_are_bounded(self) -> None:
         """A zone that keeps inventing names ends in permerror after a bounded number of rounds."""
