@@ -7,7 +7,6 @@ from typing import Any, Protocol, TypeVar, cast
 
 from publicsuffixlist import PublicSuffixList
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from e2a.core.entities import Envelope
 from e2a.core.mail.addresses import sole_from
@@ -98,7 +97,10 @@ class Verifier:
             outcomes = (Outcome(error=error),) * 3
         for name, outcome in zip(("spf", "keys", "dmarc"), outcomes, strict=True):
             if outcome.error is not None:
-                self._log.failure("The {check} check failed", Failure(outcome.error), check=name)
+                try:
+                    raise outcome.error
+                except Exception:
+                    self._log.failure("The {check} check failed", check=name)
         sent, answers, discovery = outcomes
         return (
             SpfResult("temperror") if sent.error else sent.value,
