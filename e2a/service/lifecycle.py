@@ -112,9 +112,10 @@ class Assembly(Protocol):
     """What the daemon runs: ``gateway.Gateway``."""
 
     def bind(self) -> list[IListeningPort]:
-        """Bind the ports, their doors still closed.
+        """Bind the ports, their doors still closed, and do what else needs privileges.
 
-        :raises CannotListen: one of them cannot be had.
+        :raises CannotListen: a port cannot be had.
+        :raises SettingsError: a setting that only shows now cannot work.
         """
         ...
 
@@ -157,7 +158,8 @@ class Daemon(service.Service):
 
     def startService(self) -> None:
         super().startService()
-        self._bind()
+        if not self._bind():
+            return
         self._reactor.callWhenRunning(self._handle_signals)
         self._started = Deferred.fromCoroutine(self._start())
 
@@ -165,15 +167,21 @@ class Daemon(service.Service):
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
-    def _bind(self) -> None:
+    def _bind(self) -> bool:
+        """Whether the ports are there. If not, the process ends with 1: at once, or by a reactor that already runs."""
         if self._ports is not None:
-            return
+            return True
         try:
             self._ports = self._assembly.bind()
-        except CannotListen as error:
-            self._log.critical("{error}", error=str(error))
-            sys.stderr.write(f"e2a: {error}\n")
-            raise SystemExit(1) from None
+        except (CannotListen, SettingsError) as error:
+            for complaint in error.complaints if isinstance(error, SettingsError) else [str(error)]:
+                self._log.critical("{complaint}", complaint=complaint)
+            if not getattr(self._reactor, "running", False):
+                raise SystemExit(1) from None
+            self._end(1)
+            self._stop_reactor()
+            return False
+        return True
 
     async def _start(self) -> None:
         try:

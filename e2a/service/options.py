@@ -1,4 +1,4 @@
-"""From command line, file and environment to settings, and the development secret."""
+"""From command line, file and environment to settings, and what follows from them alone: names, the secret."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from twisted.python import usage
 
 from .. import __version__
 from ..core.errors import SettingsError
+from ..core.rules.domains import OwnNames, system_name
 from ..core.settings import Settings, load
+from ..core.trust.sealing import Sealer
 
 #: Where a configuration file is looked for when none is named.
 PLACES = ("config.yaml", "/etc/e2a/config.yaml")
@@ -115,3 +117,17 @@ def _kept_secret(path: Path) -> str:
     if len(value) < 32:
         raise SettingsError([f"the deployment secret in {path} is damaged; remove the file to have a new one made"])
     return value
+
+
+def own_names(settings: Settings) -> OwnNames:
+    """The deployment's names in stored spelling."""
+    return OwnNames(
+        shared=system_name(settings.shared_domain),
+        smtp=system_name(settings.smtp.domain),
+        sender=system_name(settings.outbound_smtp.from_domain),
+    )
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """The deployment secret at work; ``settings`` have one (``options.with_secret``)."""
+    return Sealer(settings.signing.hmac_secret, os.urandom, settings.signing.old_hmac_secrets)

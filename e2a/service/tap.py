@@ -24,7 +24,7 @@ def makeService(options: Options) -> IService:
     from .gateway import Gateway
     from .lifecycle import Daemon
 
-    return Daemon(reactor, Gateway(reactor, options.settings), _observer(options))
+    return Daemon(reactor, Gateway(reactor, options.settings, options["config"]), _observer(options))
 
 
 def _observer(options: Options) -> ILogObserver | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +15,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from e2a.core.errors import SettingsError, Unavailable
@@ -212,19 +210,28 @@ class Running(TestCase):
         self.assertEqual(self.ended, [])
 
     def test_port_taken(self) -> None:
-        """A port that cannot be had ends the process with 1 and one clear line, without a traceback."""
+        """A port that cannot be had ends the process with 1 and one clear line, also when the reactor runs already."""
         daemon, house = self.daemon(lambda stack: None)
 
         def bind() -> list[Any]:
             raise doors.CannotListen("SMTP cannot listen on :25: permission denied")
 
         house.bind = bind  # type: ignore[method-assign]
-        printed = io.StringIO()
-        self.patch(sys, "stderr", printed)
+        said: list[str] = []
+
+        def observe(event: dict[str, Any]) -> None:
+            if event.get("log_level") is LogLevel.critical:
+                said.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
         with self.assertRaises(SystemExit) as caught:
             daemon.privilegedStartService()
         self.assertEqual(caught.exception.code, 1)
-        self.assertEqual(printed.getvalue(), "e2a: SMTP cannot listen on :25: permission denied\n")
+        self.assertEqual(said, ["SMTP cannot listen on :25: permission denied"])
+        self.reactor.running = True  # type: ignore[attr-defined]
+        daemon.startService()
+        self.assertEqual((self.ended, self.reactor.stops), ([1], 1))
 
     def test_observer(self) -> None:
         """The application's log goes to our observer."""
