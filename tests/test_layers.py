@@ -156,9 +156,10 @@ def offence(path: Path, module: str) -> bool:
     extra = next((names for pattern, names in EXCEPTIONS.items() if fnmatch(place, pattern)), ())
     if within(module, extra):
         return False
-    if module == "e2a" or module.startswith("e2a."):
-        rooms = tuple(f"e2a.{name}" for name in (room, *ROOMS[room]))
-        return not within(module, (*rooms, "e2a.__version__"))
+    if module in ("e2a", "e2a.__version__"):
+        return False
+    if module.startswith("e2a."):
+        return not within(module, tuple(f"e2a.{name}" for name in (room, *ROOMS[room])))
     if module.partition(".")[0] in sys.stdlib_module_names:
         return room == "core" and place != "core/settingsdoc.py" and within(module, CORE_MUST_NOT)
     return not within(module, PACKAGES[room])

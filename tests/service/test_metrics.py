@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import threading
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.task import Clock
@@ -12,6 +14,9 @@ from twisted.web.test.requesthelper import DummyRequest
 from e2a.service.admin import AdminResource
 from e2a.service.cpu import InlineCpu, ThreadedCpu
 from e2a.service.metrics import FORBIDDEN_LABELS, LagProbe, PrometheusMetrics
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Recording(TestCase):
@@ -79,6 +84,25 @@ class Recording(TestCase):
         self.assertEqual(self.value("e2a_reactor_lag_seconds_count"), 2)
         self.assertEqual(self.value("e2a_reactor_lag_seconds_sum"), 1.0)
         self.assertFalse(clock.getDelayedCalls())
+
+
+class Documented(TestCase):
+    def test_every_name(self) -> None:
+        """docs/operations.md lists every metric that the code records."""
+        documented = (ROOT / "docs" / "operations.md").read_text()
+        names = {
+            call.args[0].value
+            for path in (ROOT / "e2a").rglob("*.py")
+            for call in ast.walk(ast.parse(path.read_text()))
+            if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in ("count", "observe", "gauge")
+            and "metrics" in ast.unparse(call.func.value)
+            and call.args
+            and isinstance(call.args[0], ast.Constant)
+        }
+        self.assertIn("reactor_lag", names)
+        self.assertEqual([name for name in sorted(names) if f"`e2a_{name}" not in documented], [])
 
 
 class Probes(TestCase):
