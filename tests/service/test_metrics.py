@@ -15,7 +15,6 @@ from e2a.service.admin import AdminResource
 from e2a.service.cpu import InlineCpu, ThreadedCpu
 from e2a.service.metrics import FORBIDDEN_LABELS, LagProbe, PrometheusMetrics
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
