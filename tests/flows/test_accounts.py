@@ -213,6 +213,7 @@ class BootstrapTests(DatabaseTestCase):
 
     async def test_two_first_users(self) -> None:
         """Of two who come first at once one is the operator."""
+        await start(self.db)
         found = await gatherResults(
             [Deferred.fromCoroutine(self.bootstrap(f"{name}@people.test")) for name in ("a", "b")]
         )

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unavailable
 from e2a.flows import domains as module
 from e2a.flows.domains import Domains, Record
+from e2a.store.domains import claim_domain
 from tests.support.postgres import DatabaseTestCase, make_agent
 from tests.support.tenants import OWN, execute, make_tenant, rows, start
 
@@ -52,6 +53,12 @@ class DomainTests(DatabaseTestCase):
         """Two requests at once make one claim."""
         found = await gatherResults([Deferred.fromCoroutine(self.domains.claim(self.ana, "corp.test")) for _ in "ab"])
         self.assertEqual(found[0], found[1])
+
+    async def test_stored_token(self) -> None:
+        """A token that was given out stays, even when another one is stored for the same claim."""
+        claim = await self.domains.claim(self.ana, "corp.test")
+        args = (self.ana.organisation_id, "corp.test", "e2a-verify=other")
+        self.assertEqual(await self.db.run("claim", claim_domain, *args), claim)
 
     async def test_not_claimable(self) -> None:
         """The service's own names cannot be claimed."""
