@@ -51,7 +51,6 @@ _REACH = """
             WHERE a.id = ANY (%s) AND d.verified_at IS NOT NULL) AS agents,
         EXISTS (SELECT 1 FROM domains WHERE name = %s AND verified_at IS NOT NULL) AS hosted
 """
-_LIVE = "SELECT id FROM agents WHERE id = ANY (%s)"
 
 
 def _load(row: Any) -> Agent:
@@ -158,8 +157,3 @@ async def reach(cur: Cursor, candidates: Sequence[str], domain: str) -> tuple[fr
     await cur.execute(_REACH, (list(candidates), domain))
     row = cur.fetchone()
     return frozenset(row.agents or ()), bool(row.hosted)
-
-
-async def live_agents(cur: Cursor, agent_ids: Sequence[str]) -> set[str]:
-    """Those that still exist."""
-    return set(await many(cur, _LIVE, (list(agent_ids),), lambda row: str(row.id)))

@@ -40,7 +40,6 @@ _USED = """
     UPDATE api_keys k SET last_used_at = u.at FROM unnest(%s::text[], %s::timestamptz[]) AS u (id, at)
     WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
 """
-_LIVE = "SELECT id FROM api_keys WHERE id = ANY (%s) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %s)"
 
 
 def _load(row: Any) -> ApiKey:
@@ -100,8 +99,3 @@ async def record_use(cur: Cursor, used: Mapping[str, datetime]) -> None:
     # In one order everywhere, so that two processes cannot wait for each other.
     ordered = sorted(used)
     await execute(cur, _USED, (ordered, [used[key_id] for key_id in ordered]))
-
-
-async def live_keys(cur: Cursor, key_ids: Sequence[str], now: datetime) -> set[str]:
-    """Those that still open doors."""
-    return set(await many(cur, _LIVE, (list(key_ids), now), lambda row: str(row.id)))

@@ -371,16 +371,6 @@ class KeyTests(DatabaseTestCase):
         (row,) = await rows(self.db, "SELECT last_used_at FROM api_keys WHERE id = %s", key_id)
         self.assertEqual(row.last_used_at, later)
 
-    async def test_live_keys(self) -> None:
-        """Which of many keys still open doors is one question."""
-        live, _ = await self.key()
-        revoked, text = await self.key()
-        await self.accounts.revoke_key(await self.directory.principal(text), revoked)
-        expired, _ = await self.key(expires_at=datetime.fromtimestamp(MOMENT - 1, UTC))
-        moment = datetime.fromtimestamp(MOMENT, UTC)
-        found = await self.db.run("live", keys.live_keys, [live, revoked, expired, "apk_unknown"], moment)
-        self.assertEqual(found, {live})
-
     async def test_foreign_key_stays(self) -> None:
         """Nobody revokes another organisation's key."""
         key_id, text = await self.key()
