@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -92,10 +93,16 @@ class Channel(http.HTTPChannel):
         self.setTimeout(None)
         self._networkProducer.unregisterProducer()
 
+    def drain(self) -> None:
+        """End this connection: now, or when the request in progress has been answered."""
+        self.persistent = 0
+        if not self._handlingRequest:
+            self.loseConnection()
+
     def _forget(self) -> None:
         if self._counted:
             self._counted = False
-            self.site.connections.discard(self)
+            self.site.forget(self)
         self._set_deadline(None)
         self._cancel_stall()
 
@@ -249,6 +256,7 @@ class BoundedSite(Site):
         self.client_address = client_address
         self.connections: set[Channel] = set()
         self._full = False
+        self._drained: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         full = len(self.connections) >= self.max_connections
@@ -257,6 +265,25 @@ class BoundedSite(Site):
             state = "closing new ones" if full else "accepting again"
             self._log.warn("{count} HTTP connections, {state}", count=len(self.connections), state=state)
         return None if full else super().buildProtocol(addr)
+
+    def drain(self) -> Deferred[None]:
+        """Begin no further request on any connection.
+
+        :returns: fires when the last connection is closed. The caller sets the time limit.
+        """
+        for channel in list(self.connections):
+            channel.drain()
+        if not self.connections:
+            return succeed(None)
+        self._drained = Deferred()
+        return self._drained
+
+    def forget(self, channel: Channel) -> None:
+        """A connection is closed, or another protocol's business now."""
+        self.connections.discard(channel)
+        if self._drained is not None and not self.connections:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
 
     def startFactory(self) -> None:
         """No log file: :meth:`log` writes events."""

@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -39,6 +39,7 @@ from ..core.trust.sealing import Sealer, SealingError
 from ..deliver.hub import Hub
 from ..deliver.safeagent import load_trust_root
 from ..deliver.webhook import WebhookClient, encode
+from ..deliver.websocket import LiveSockets
 from ..flows.accounts import Accounts
 from ..flows.agents import Agents
 from ..flows.bootstrap import OPERATOR, ensure_start, operator_address
@@ -47,6 +48,7 @@ from ..flows.directory import Directory
 from ..flows.domains import Domains
 from ..flows.inbound import Inbound
 from ..flows.intake import GroupIntake
+from ..flows.live import LiveFeeds, LiveRights, LongPoll
 from ..flows.mailbox import Mailbox
 from ..flows.readiness import Readiness
 from ..flows.retention import Retention
@@ -75,6 +77,8 @@ from .welcome import welcome
 
 #: Seconds for all records of one domain.
 _DNS_SECONDS = 20.0
+#: Seconds for HTTP requests in progress when the daemon is told to stop.
+HTTP_SECONDS = 5.0
 
 
 class Gateway:
@@ -186,7 +190,7 @@ class Gateway:
         directory = Directory(database, now, operator=operator_address(self._own))
         secrets = SecretBook(database, sealer, now, os.urandom, fallback=settings.signing.hmac_secret)
         deliveries, webhooks = self._deliveries(database, resolver, secrets)
-        hub = Hub(database, self._reactor, now)
+        hub = Hub(LiveRights(database))
         changed = _all_of(directory.changed, secrets.changed, hub.changed)
 
         listener = Listener(self._reactor, dsn)
@@ -201,12 +205,11 @@ class Gateway:
         directory.clear()
         secrets.clear()
 
-        self._workers(stack, database, directory, secrets)
+        self._workers(stack, database, directory, secrets, hub)
         stack.on_stop("webhook connections", webhooks.close)
         deliveries.start()
         stack.on_stop("webhook deliveries", deliveries.stop, 25.0)
-        hub.start()
-        stack.on_stop("WebSockets", hub.stop)
+        stack.on_stop("WebSockets", hub.close)
         readiness = Readiness(database, lambda: listener.connected, {}, now=time.monotonic)
         site = self._api(database, resolver, directory, secrets, sealer, hub, changed, readiness)
         factory = self._smtp(database, resolver, directory)
@@ -229,7 +232,7 @@ class Gateway:
         self._metrics.gauge("webhook_requests", lambda: worker.in_flight, "webhook deliveries claimed and not finished")
         return worker, client
 
-    def _workers(self, stack: Stack, database: Database, directory: Directory, secrets: SecretBook) -> None:
+    def _workers(self, stack: Stack, database: Database, directory: Directory, secrets: SecretBook, hub: Hub) -> None:
         """What happens by itself, now and then."""
 
         async def remember_use() -> None:
@@ -242,11 +245,16 @@ class Gateway:
         retention = RetentionWorker(self._reactor, Retention(database, self._metrics))
         retention.start()
         stack.on_stop("retention", retention.stop)
-        for name, interval, work in (("last use", 60.0, remember_use), ("backlog", 15.0, look_at_backlog)):
+        for name, interval, work in (
+            ("last use", 60.0, remember_use),
+            ("backlog", 15.0, look_at_backlog),
+            ("live connections", 5.0, hub.check),
+        ):
             periodic = Periodic(name, interval, self._reactor, work)
             periodic.start()
             stack.on_stop(name, periodic.stop)
         stack.on_stop("last use", remember_use)
+        self._metrics.gauge("websockets", lambda: hub.connected, "open WebSockets")
         self._metrics.gauge("due_deliveries", lambda: self._backlog.due, "webhook deliveries whose time has come")
         self._metrics.gauge("oldest_due_delivery_seconds", lambda: self._backlog.oldest, "how long the oldest is due")
         self._metrics.gauge("failed_deliveries", lambda: self._backlog.failed, "deliveries that ran out of attempts")
@@ -299,7 +307,9 @@ class Gateway:
         """REST and the way into the WebSocket."""
         settings, own, now, production = self._settings, self._own, time.time, self._settings.production
         tokens = PageTokens(sealer.derive("page tokens"))
-        mailbox = Mailbox(database, secrets, tokens, self._cpu, hub.wait, now=now)
+        waiting = LongPoll(database, hub, self._reactor, now)
+        mailbox = Mailbox(database, secrets, tokens, self._cpu, waiting, now=now)
+        sockets = LiveSockets(self._reactor, hub, LiveFeeds(database, now))
 
         async def check_records(name: str, token: str) -> Any:
             check = records.check(name, token, own.smtp)
@@ -321,7 +331,7 @@ class Gateway:
             DomainsResource(domains, own.smtp),
             AgentsResource(agents),
             Messages(mailbox),
-            Live(mailbox, hub.resource),
+            Live(mailbox, sockets.live_resource),
         ]
         client_address = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
         api = build_app(
@@ -347,10 +357,17 @@ class Gateway:
                 self._log.warn("{count} SMTP sessions did not finish in time", count=factory.sessions)
                 factory.abort()
 
+        async def finish_requests() -> None:
+            try:
+                await site.drain().addTimeout(HTTP_SECONDS, self._reactor)
+            except TimeoutError:
+                self._log.warn("{count} HTTP connections did not finish in time", count=len(site.connections))
+
         factory.ready()
         self._doors["HTTP"].open(site)
         self._doors["SMTP"].open(factory)
         self._waiting = missing
+        stack.on_stop("HTTP requests", finish_requests, HTTP_SECONDS + 5)
         stack.on_stop("SMTP sessions", drain, DRAIN_SECONDS + 5)
         stack.on_stop("readiness", self._not_ready)
 

@@ -177,6 +177,22 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(self.answer().count(b"HTTP/1.1 200"), 3)
         self.assertFalse(self.transport.disconnecting)
 
+    def test_drain(self) -> None:
+        """Draining closes idle connections at once and busy ones when they are answered, and tells the end."""
+        _, idle = self.connect()
+        self.channel.dataReceived(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        draining = self.site.drain()
+        self.assertTrue(idle.disconnecting)
+        self.assertFalse(self.transport.disconnecting)
+        self.example.pending.callback({})
+        self.assertTrue(self.answer().startswith(b"HTTP/1.1 200 "))
+        self.assertTrue(self.transport.disconnecting)
+        self.assertNoResult(draining)
+        for channel in list(self.site.connections):
+            channel.connectionLost(Failure(ConnectionDone()))
+        self.successResultOf(draining)
+        self.successResultOf(self.site.drain())
+
     def test_long_answer_is_not_idle(self) -> None:
         """A request that waits for its answer is not cut off by any of the time-outs."""
         self.channel.dataReceived(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
