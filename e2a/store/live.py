@@ -1,0 +1,31 @@
+"""Whether open live connections may stay open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .rows import Cursor, many
+
+# A key that may no longer read is as good as revoked.
+_DEAD = """
+    SELECT s.place::integer, CASE
+            WHEN a.id IS NULL THEN 'agent deleted'
+            WHEN a.agent_mode <> 'local' THEN 'agent is no longer in local mode'
+            ELSE 'key revoked'
+        END AS reason
+    FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS s (agent_id, organisation_id, key_id, place)
+        LEFT JOIN agents a ON a.id = s.agent_id AND a.organisation_id = s.organisation_id
+        LEFT JOIN api_keys k ON k.id = s.key_id AND k.organisation_id = s.organisation_id
+    WHERE a.id IS NULL OR a.agent_mode <> 'local'
+        OR (s.key_id <> '' AND (k.id IS NULL OR k.revoked_at IS NOT NULL OR k.expires_at <= now()
+            OR 'messages:read' <> ALL (k.permissions)))
+"""
+
+
+async def find_dead(cur: Cursor, connections: Sequence[tuple[str, str, str]]) -> list[tuple[int, str]]:
+    """Which connections have lost their right to be, by position from 0, each with the reason.
+
+    :param connections: agent id, organisation id, and key id ("" for a session) of each.
+    """
+    columns = ([row[0] for row in connections], [row[1] for row in connections], [row[2] for row in connections])
+    return await many(cur, _DEAD, columns, lambda row: (row.place - 1, row.reason))
