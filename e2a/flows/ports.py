@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from e2a.core.entities import Envelope
 
@@ -91,5 +91,58 @@ class Intake(Protocol):
         :param data: the un-stuffed DATA bytes, exactly as sent.
         :returns: the text for the 250 reply.
         :raises E2AError: ``Unavailable`` is 451 4.3.0; ``MailLoop`` is 554 5.4.6. Nothing was stored.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one envelope recipient in one attempt.
+
+    :ivar state: ``sent``: accepted for good. ``refused``: will never be. ``deferred``: try again later. ``unknown``: the
+        message was transmitted whole and its answer never came.
+    :ivar code: the SMTP reply code; None when there was no reply.
+    :ivar text: the reply's text on one line, or one phrase of ours; without credentials.
+    """
+
+    state: Literal["sent", "refused", "deferred", "unknown"]
+    code: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transmission:
+    """One attempt to send one message.
+
+    :ivar answers: by recipient, as given. Empty when the attempt was ``withheld``.
+    :ivar unreachable: no session could be had at all, so others to the same destination need not try now.
+    :ivar withheld: given up on our side before anything was transmitted; not an attempt.
+    """
+
+    answers: Mapping[str, Answer]
+    unreachable: bool = False
+    withheld: bool = False
+
+
+class Permit(Protocol):
+    """The right to transmit one message, which can end at any time."""
+
+    async def begin(self) -> bool:
+        """Called when the recipients are settled, before DATA. False: nothing may be transmitted.
+
+        Afterwards the outcome counts as unknown until it is recorded.
+        """
+        ...
+
+    def valid(self) -> bool:
+        """Called with everything but the final dot transmitted: whether the final dot may follow."""
+        ...
+
+
+class Upstream(Protocol):
+    async def send(self, envelope_from: str, recipients: Sequence[str], data: bytes, permit: Permit) -> Transmission:
+        """One attempt, without repetition. Never raises for anything the network or the other side does.
+
+        Cancelling ends the attempt at once: what was not transmitted whole is ``withheld``, otherwise ``unknown``.
         """
         ...

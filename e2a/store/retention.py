@@ -6,7 +6,7 @@ removing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from .rows import Cursor, execute, many
 
@@ -48,7 +48,7 @@ _EXPIRED_SESSIONS = """
 async def forget_expired_messages(cur: Cursor, limit: int = BATCH) -> int:
     """Remove expired messages with their deliveries, and the bytes that no copy is left of."""
     raw_ids = await many(cur, _EXPIRED_MESSAGES, (limit,), lambda row: row.raw_id)
-    await _forget_raws(cur, raw_ids)
+    await forget_raws(cur, raw_ids)
     return len(raw_ids)
 
 
@@ -90,11 +90,12 @@ async def forget_agent(cur: Cursor, agent_id: str) -> int:
             break
         removed += len(batch)
         raw_ids += batch
-    await _forget_raws(cur, raw_ids)
+    await forget_raws(cur, raw_ids)
     return removed
 
 
-async def _forget_raws(cur: Cursor, raw_ids: Sequence[str | None]) -> None:
+async def forget_raws(cur: Cursor, raw_ids: Iterable[str | None]) -> None:
+    """Remove those of these bytes that no message holds any more."""
     ids = sorted({raw_id for raw_id in raw_ids if raw_id is not None})
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
