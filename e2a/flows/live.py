@@ -123,7 +123,7 @@ class LongPoll:
                 message, cursor = await self._database.run(
                     "wait", _first_match, agent_id, status, cursor, filters, _moment(self._now)
                 )
-                if message is not None or not await bell.heard():
+                if message is not None or timeout <= 0 or not await bell.heard():
                     return message, cursor
         finally:
             unsubscribe()
