@@ -154,6 +154,17 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Automation:
+    """Whether a program sent a message (``core.mail.automation``).
+
+    :ivar reasons: the signs that were found, machine words; empty unless ``is_auto``.
+    """
+
+    is_auto: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class InboundMessage:
     """One recipient's copy of a received message, without its raw bytes.
 
@@ -162,6 +173,8 @@ class InboundMessage:
     :ivar recipient: the RCPT address of this copy.
     :ivar authentication: the verdict as JSON-ready data (decisions.md, "Trust decisions").
     :ivar defects: why parsing was incomplete; empty for a well-formed message.
+    :ivar thread_hijack_suspected: it quotes a message of a conversation in which its sender could not be shown to take
+        part; it was left out of that conversation.
     """
 
     id: str
@@ -184,6 +197,8 @@ class InboundMessage:
     created_at: datetime
     expires_at: datetime
     defects: tuple[str, ...] = ()
+    automation: Automation = Automation()
+    thread_hijack_suspected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
