@@ -12,10 +12,10 @@ from twisted.python.failure import Failure
 
 from ..core.errors import E2AError, SettingsError
 from ..core.settings import Settings
-from ..flows.bootstrap import bootstrap_user, ensure_start
+from ..flows.bootstrap import bootstrap_user
 from ..store import schema
 from ..store.database import Database
-from .options import own_names, sealer_of, with_secret
+from .options import sealer_of, with_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,6 @@ async def make(reactor: Any, settings: Settings, dsn: str, email: str) -> Made:
     await database.start()
     try:
         await schema.apply(database)
-        await ensure_start(database, own_names(settings), sealer, os.urandom)
         user, key = await bootstrap_user(database, email, sealer, os.urandom)
     finally:
         await database.stop()

@@ -12,7 +12,7 @@ from ..core.settings import Settings
 _TEXT = """
 e2a is running, and nobody uses it yet. Paste this into another terminal of this machine:
 
-  # a user and an API key
+  # a user and an API key{same}
   export E2A_API_KEY=$({bootstrap} | sed -n 's/^API key: *//p')
   api() {{ curl -sS -H "Authorization: Bearer $E2A_API_KEY" "$@"; }}
 
@@ -45,12 +45,19 @@ def welcome(settings: Settings, smtp_port: int, http_port: int, environ: Mapping
     address = f"bot@{settings.shared_domain or 'agents.example.org'}"
     return _TEXT.format(
         bootstrap=" ".join([*_exports(environ), _command(), "bootstrap", *_option(config), "you@example.com"]),
+        same=_same(environ),
         what="an agent" if settings.shared_domain else "a domain (proved at once in development) and an agent",
         register=(_SLUG if settings.shared_domain else _DOMAIN).format(http=http),
         address=address,
         smtp=f"localhost:{smtp_port}",
         http=http,
     )
+
+
+def _same(environ: Mapping[str, str]) -> str:
+    """What the other terminal must have and a screen must not show."""
+    names = [name for name in ("E2A_DATABASE_URL", "E2A_HMAC_SECRET") if environ.get(name)]
+    return f" (export the daemon's {' and '.join(names)} first)" if names else ""
 
 
 def _command() -> str:
@@ -63,6 +70,5 @@ def _option(config: str | None) -> list[str]:
 
 
 def _exports(environ: Mapping[str, str]) -> list[str]:
-    # The database's URL holds a password and is not repeated on a screen.
     names = [name for name in ("E2A_DATA_DIR", "XDG_DATA_HOME") if environ.get(name)]
     return [f"{name}={shlex.quote(os.path.abspath(environ[name]))}" for name in names]

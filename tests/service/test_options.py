@@ -159,6 +159,8 @@ class FirstWords(TestCase):
         self.assertIn("E2A_DATA_DIR='/srv/a b'", script)
 
     def test_no_password(self) -> None:
-        """The database's password is not repeated."""
-        environ = {"E2A_DATABASE_URL": "postgresql://u:hunter2@h/d"}
-        self.assertNotIn("hunter2", welcome(load("", environ), 1, 2, environ, None))
+        """Secrets are not repeated, but named where they are needed."""
+        environ = {"E2A_DATABASE_URL": "postgresql://u:hunter2@h/d", "E2A_HMAC_SECRET": "hunter2" * 6}
+        text = welcome(load("", environ), 1, 2, environ, None)
+        self.assertNotIn("hunter2", text)
+        self.assertIn("export the daemon's E2A_DATABASE_URL and E2A_HMAC_SECRET first", text)
