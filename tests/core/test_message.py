@@ -146,7 +146,7 @@ class TraceTests(SynchronousTestCase):
         self.assertEqual(
             block.fields[2].unfolded,
             b"from mail.corp.test ([192.0.2.7])\tby mx.e2a.test with ESMTPS id 0a1b2c3d;"
-            b"\tFri, 01 May 2026 12:00:00 -0000",
+            b"\tFri, 01 May 2026 12:00:00 +0000",
         )
 
     @settings(deadline=None, max_examples=100)

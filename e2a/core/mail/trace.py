@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from e2a.core.entities import Envelope
 
@@ -24,5 +25,5 @@ def trace_header(envelope: Envelope, hostname: str, authentication_results: str)
         f"Authentication-Results: {authentication_results}\r\n"
         f"Received: from {helo} ([{literal}])\r\n"
         f"\tby {hostname} with {envelope.protocol} id {envelope.session_id};\r\n"
-        f"\t{formatdate(envelope.received_at)}\r\n"
+        f"\t{format_datetime(datetime.fromtimestamp(envelope.received_at, UTC))}\r\n"
     ).encode("ascii", "replace")
