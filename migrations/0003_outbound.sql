@@ -10,6 +10,7 @@ ALTER TABLE messages
     ADD COLUMN method               text CHECK (method IN ('smtp', 'loopback')),
     ADD COLUMN provider_message_id  text NOT NULL DEFAULT '',
     ADD COLUMN in_reply_to          text NOT NULL DEFAULT '',
+    ADD COLUMN on_behalf_of         text NOT NULL DEFAULT '',
     ADD COLUMN bcc                  text[] NOT NULL DEFAULT '{}',
     ADD COLUMN approval_expires_at  timestamptz,
     ADD COLUMN expiration_action    text CHECK (expiration_action IN ('approve', 'reject')),
@@ -91,8 +92,10 @@ CREATE TABLE dkim_keys (
     public_key  text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
     active_at   timestamptz,
+    checked_at  timestamptz,
     PRIMARY KEY (domain_id, selector)
 );
+CREATE INDEX dkim_keys_waiting ON dkim_keys (checked_at) WHERE active_at IS NULL;
 
 -- An agent acts for a person: proposed by its owner, confirmed by the person, ended by either.
 CREATE TABLE delegations (
@@ -101,6 +104,8 @@ CREATE TABLE delegations (
     person          text NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now(),
     confirmed_at    timestamptz,
-    ended_at        timestamptz
+    ended_at        timestamptz,
+    ended_by        text CHECK (ended_by IN ('owner', 'person'))
 );
+CREATE INDEX delegations_agent ON delegations (agent_id, created_at DESC);
 CREATE UNIQUE INDEX delegations_live ON delegations (agent_id, person) WHERE ended_at IS NULL;
