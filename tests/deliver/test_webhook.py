@@ -254,8 +254,10 @@ class LoopbackTests(TestCase):
         client = self.client()
         self.assertEqual(await client.post(request(f"http://hooks.example.com:{port}/")), WebhookResult(200))
         sink.body, sink.headers = gzip.compress(b"\0" * 10_000_000), {b"content-encoding": b"gzip"}
-        self.assertEqual(await client.post(request(f"http://hooks.example.com:{port}/")), WebhookResult(200))
-        self.assertEqual(len(set(sink.peers)), 2)
+        for _ in range(2):
+            self.assertEqual(await client.post(request(f"http://hooks.example.com:{port}/")), WebhookResult(200))
+        # The huge answer cost its connection; the packed one was read as it came, and its connection was kept.
+        self.assertEqual([sink.peers.index(peer) for peer in sink.peers], [0, 1, 1])
 
     async def test_slow_answers_end_with_the_deadline(self) -> None:
         """A body that drips for ever does not outlive the deadline; the status that came before it counts."""
