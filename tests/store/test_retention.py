@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from e2a.store import retention
 from tests.support.postgres import ORGANISATION, USER, sql
 
-from .test_intake import BOT, NOW, OTHER, IntakeCase, a_mail, a_row
+from .test_intake import BOT, NOW, OTHER, IntakeCase, a_mail, a_row, turn
 
 EXPIRED = NOW
 
@@ -51,6 +51,8 @@ class RetentionTests(IntakeCase):
         first = Deferred.fromCoroutine(self.db.run("slow", slow))
         await removed
         second = Deferred.fromCoroutine(self.db.run("forget", retention.forget_agent, OTHER))
+        while not second.called and not self.waiting():
+            await turn()
         go_on.callback(None)
         await first
         await second

