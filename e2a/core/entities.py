@@ -9,6 +9,13 @@ from typing import Any, Literal
 Mode = Literal["cloud", "local"]
 DeliveryStatus = Literal["pending", "delivered", "failed"]
 InboxStatus = Literal["unread", "read"]
+#: ``unknown``: transmitted whole to somebody, and the answer never came.
+OutboundStatus = Literal[
+    "pending_approval", "queued", "sent", "failed", "unknown", "rejected", "expired_approved", "expired_rejected"
+]
+MessageType = Literal["send", "reply", "forward", "test"]
+RecipientKind = Literal["to", "cc", "bcc"]
+RecipientState = Literal["pending", "sent", "failed", "unknown", "bounced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,121 @@ class InboundMessage:
     defects: tuple[str, ...] = ()
     automation: Automation = Automation()
     thread_hijack_suspected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundMessage:
+    """A message that an agent sends, without its raw bytes.
+
+    :ivar sender: the From header's mailbox; its domain is also that of the envelope sender.
+    :ivar to: canonical addresses; likewise ``cc`` and ``bcc``.
+    :ivar email_message_id: the Message-ID we gave it, with its angle brackets.
+    :ivar in_reply_to: the Message-ID of the message it answers; ``""`` when it answers none.
+    :ivar raw_id: the composed bytes; None once they were let go.
+    :ivar method: ``loopback`` when every recipient is an agent of this deployment.
+    :ivar provider_message_id: the id that the upstream server gave it; ``""`` when it gave none.
+    :ivar sent_status: what ``status`` becomes when it was sent.
+    :ivar on_behalf_of: the person that the request named, ``""`` when it named none.
+    :ivar automation: ``is_auto`` when a program asked for it to be sent without a person's doing.
+    """
+
+    id: str
+    agent_id: str
+    organisation_id: str
+    status: OutboundStatus
+    message_type: MessageType
+    sender: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    bcc: tuple[str, ...]
+    subject: str
+    email_message_id: str
+    conversation_id: str | None
+    in_reply_to: str
+    raw_id: str | None
+    size: int
+    created_at: datetime
+    expires_at: datetime
+    method: Literal["smtp", "loopback"] = "smtp"
+    provider_message_id: str = ""
+    sent_status: Literal["sent", "expired_approved"] = "sent"
+    on_behalf_of: str = ""
+    automation: Automation = Automation()
+    approval_expires_at: datetime | None = None
+    expiration_action: Literal["approve", "reject"] | None = None
+    reviewed_at: datetime | None = None
+    rejection_reason: str | None = None
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRecipient:
+    """One envelope recipient of an outbound message.
+
+    :ivar destination: for ``smtp``: ``""`` for the upstream server, else the recipient's domain.
+    :ivar code: the SMTP reply code that decided the state; None when there was no reply.
+    :ivar reply: that reply's text, on one line.
+    """
+
+    address: str
+    kind: RecipientKind
+    route: Literal["smtp", "loopback"]
+    destination: str = ""
+    state: RecipientState = "pending"
+    code: int | None = None
+    reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """An agent's thread, as lists show it.
+
+    :ivar subject: of the oldest message that is kept.
+    :ivar participants: addresses seen in recent messages, lower case, without the agent's own.
+    :ivar message_count: both directions; counting stops at ``store.conversations.MOST_COUNTED``, as for ``unread``.
+    """
+
+    id: str
+    subject: str
+    participants: tuple[str, ...]
+    message_count: int
+    unread: int
+    last_message_id: str
+    last_message_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationMessage:
+    """One message of a thread, received or sent.
+
+    :ivar status: ``unread`` or ``read`` for a received one, else how sending stands.
+    """
+
+    id: str
+    direction: Literal["inbound", "outbound"]
+    sender: str
+    recipient: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    subject: str
+    verified: bool
+    status: str
+    email_message_id: str
+    size: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address that the organisation's agents do not write to.
+
+    :ivar message_id: the message whose bounce suppressed it, None when it was done by hand.
+    """
+
+    address: str
+    reason: str
+    message_id: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

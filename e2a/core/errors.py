@@ -6,7 +6,8 @@ stays in ``__cause__`` and goes to the log, never to the wire.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class E2AError(Exception):
@@ -14,6 +15,7 @@ class E2AError(Exception):
 
     :param text: one sentence for the outside: no SQL, no resolver address, no traceback, no CR or LF.
     :param field: the name of the request field at fault, if one is.
+    :param details: further members of the RFC 9457 object, ready for JSON.
     """
 
     status: ClassVar[int] = 500
@@ -24,9 +26,12 @@ class E2AError(Exception):
     #: Reply code and enhanced code (RFC 3463) where this ends an SMTP transaction.
     smtp: ClassVar[tuple[int, str]] = (451, "4.3.0")
 
-    def __init__(self, text: str | None = None, *, field: str | None = None) -> None:
+    def __init__(
+        self, text: str | None = None, *, field: str | None = None, details: Mapping[str, Any] | None = None
+    ) -> None:
         self.text = text or self.default
         self.field = field
+        self.details = details or {}
         super().__init__(self.text)
 
 
@@ -56,12 +61,44 @@ class Conflict(E2AError):
     status, code, default = 409, "conflict", "conflict with the current state"
 
 
+class AutoReplyBlocked(Conflict):
+    """Automatic mail is answered only by someone who says so."""
+
+    code = "auto_reply_blocked"
+    default = "this message was sent by a program; answering it needs force, so that two programs do not go on for ever"
+
+
 class PreconditionFailed(E2AError):
     status, code, default = 412, "precondition_failed", "a precondition does not hold"
 
 
 class TooLarge(E2AError):
     status, code, default = 413, "too_large", "request body too large"
+
+
+class Unprocessable(E2AError):
+    """The request is well formed, and cannot be carried out as it is."""
+
+    status, code, default = 422, "unprocessable", "the request cannot be carried out"
+
+
+class KeyReuse(Unprocessable):
+    """An ``Idempotency-Key`` came again with another request."""
+
+    code = "idempotency_key_reuse"
+    default = "this Idempotency-Key was used with another request"
+
+
+class RecipientSuppressed(Unprocessable):
+    """Mail to the address came back, or the account does not want it written to."""
+
+    code, default = "recipient_suppressed", "a recipient is suppressed"
+
+
+class DeliveryFailed(Unprocessable):
+    """Every recipient was refused for good. ``details`` holds the message and the replies."""
+
+    code, default = "delivery_failed", "no recipient accepted the message"
 
 
 class UpgradeRequired(E2AError):
@@ -82,6 +119,12 @@ class Unavailable(E2AError):
     """The database or another part cannot be reached now. Nothing was done, or it is not known to be done."""
 
     status, code, temporary, default = 503, "unavailable", True, "temporarily unavailable, try again"
+
+
+class SendingNotConfigured(Unavailable):
+    """There is no way out for mail to people; nothing was stored."""
+
+    code, default = "sending_not_configured", "sending is not configured"
 
 
 class MailLoop(E2AError):

@@ -8,8 +8,8 @@ from typing import Literal
 from .rows import Cursor
 
 #: What a change is about, and by which id: a key's, an agent's (its address), a domain's name, the organisation whose
-#: signing secrets changed, the hex digest of a session's token.
-Kind = Literal["key", "agent", "domain", "secret", "session"]
+#: signing secrets changed, the hex digest of a session's token, the id of a message on its way out.
+Kind = Literal["key", "agent", "domain", "secret", "session", "outbound"]
 
 _TELL = "SELECT pg_notify('e2a_changed', %s || ' ' || id) FROM unnest(%s::text[]) AS id"
 

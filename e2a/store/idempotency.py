@@ -1,0 +1,65 @@
+"""Which requests have had their effect already, and what came of it.
+
+A key is claimed in the transaction of the effect: of several equal requests one commits, the others find its row.
+"""
+
+from __future__ import annotations
+
+from e2a.core.errors import KeyReuse
+from e2a.core.rules.idempotency import Once
+
+from .retention import BATCH
+from .rows import Cursor, execute, maybe
+
+_FIND = """
+    SELECT request_hash, resource_id FROM idempotency_keys
+    WHERE organisation_id = %s AND route = %s AND key = %s AND created_at > now() - interval '24 hours'
+"""
+_CLAIM = """
+    INSERT INTO idempotency_keys AS k (organisation_id, route, key, request_hash, resource_id)
+    VALUES (%s, %s, %s, %s, %s)
+    ON CONFLICT (organisation_id, route, key) DO UPDATE
+        SET request_hash = EXCLUDED.request_hash, resource_id = EXCLUDED.resource_id, created_at = now()
+        WHERE k.created_at <= now() - interval '24 hours'
+"""
+_FORGET = """
+    WITH old AS (
+        SELECT organisation_id, route, key FROM idempotency_keys WHERE created_at < now() - interval '25 hours'
+        LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM idempotency_keys AS k USING old
+    WHERE k.organisation_id = old.organisation_id AND k.route = old.route AND k.key = old.key
+"""
+
+
+async def find(cur: Cursor, once: Once) -> str | None:
+    """What this very request made before; None when it is new.
+
+    :raises KeyReuse: the key came with another request.
+    """
+    values = (once.organisation_id, once.route, once.key)
+    row = await maybe(cur, _FIND, values, lambda row: (bytes(row.request_hash), str(row.resource_id)))
+    if row is None:
+        return None
+    if row[0] != once.digest:
+        raise KeyReuse
+    return row[1]
+
+
+async def claim(cur: Cursor, once: Once, resource_id: str) -> str | None:
+    """Mark the request as having made ``resource_id``, when this transaction commits.
+
+    Waits for another transaction that is making the same claim.
+
+    :returns: None; or what the request made before, and then this transaction must have no effect.
+    :raises KeyReuse: the key came with another request.
+    """
+    values = (once.organisation_id, once.route, once.key, once.digest, resource_id)
+    if await execute(cur, _CLAIM, values):
+        return None
+    return await find(cur, once)
+
+
+async def forget(cur: Cursor, limit: int = BATCH) -> int:
+    """Remove keys an hour after they have stopped to matter."""
+    return await execute(cur, _FORGET, (limit,))
