@@ -22,13 +22,13 @@ from .rows import Cursor, execute, many, maybe
 #: Raw messages up to this many octets come with the claim itself; bigger ones are loaded when their attempt starts.
 INLINE = 16_384
 
-# {which} narrows the candidates; everything else is the same for a scan and for ids heard of in a notification.
+# {which} narrows the candidates; the rest is the same for a scan and for ids heard of in a notification.
 _CLAIM = """
     WITH due AS MATERIALIZED (
         SELECT d.message_id, d.next_attempt_at, CASE a.agent_mode WHEN 'cloud' THEN a.webhook_host ELSE '' END AS host
         FROM webhook_deliveries d JOIN agents a ON a.id = d.agent_id
         WHERE d.status = 'pending' AND d.next_attempt_at <= now() AND a.webhook_host <> ALL (%(full)s::text[]) {which}
-        ORDER BY d.next_attempt_at LIMIT %(limit)s
+        ORDER BY {order} LIMIT %(limit)s
         FOR UPDATE OF d SKIP LOCKED
     ), placed AS (
         SELECT message_id, host, row_number() OVER (PARTITION BY host ORDER BY next_attempt_at, message_id) AS place
@@ -48,8 +48,9 @@ _CLAIM = """
         JOIN raw_messages r ON r.id = m.raw_id
     ORDER BY m.id
 """
-_CLAIM_DUE = _CLAIM.format(columns=COLUMNS, which="")
-_CLAIM_IDS = _CLAIM.format(columns=COLUMNS, which="AND d.message_id = ANY (%(ids)s::text[])")
+_CLAIM_DUE = _CLAIM.format(columns=COLUMNS, which="", order="d.next_attempt_at")
+# Another order than the scan's, which would tempt the planner to walk the whole backlog for a few ids.
+_CLAIM_IDS = _CLAIM.format(columns=COLUMNS, which="AND d.message_id = ANY (%(ids)s::text[])", order="d.message_id")
 _RECORD = """
     WITH outcome AS (
         SELECT * FROM unnest(%s::text[], %s::integer[], %s::text[], %s::float8[], %s::text[], %s::integer[],
