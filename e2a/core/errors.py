@@ -134,6 +134,13 @@ class MailLoop(E2AError):
     smtp = (554, "5.4.6")
 
 
+class HeaderTooLarge(E2AError):
+    """A header section beyond what any real message has."""
+
+    status, code, default = 413, "header_too_large", "header section too large"
+    smtp = (552, "5.3.4")
+
+
 class UnknownRecipient(NotFound):
     """The agent does not exist, or does no more."""
 

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from e2a.core import ids
 from e2a.core.entities import Envelope, Facts, Recipient
-from e2a.core.errors import MailLoop, UnknownRecipient
-from e2a.core.mail.headers import HeaderBlock, scan
+from e2a.core.errors import HeaderTooLarge, MailLoop, UnknownRecipient
+from e2a.core.mail.headers import HeaderBlock, header_size, scan
 from e2a.core.mail.message import MAX_HOPS, ParsedMessage, kept_bytes, parse
 from e2a.core.mail.trace import trace_header
 from e2a.core.trust.verdict import Verdict
@@ -21,6 +21,11 @@ from e2a.store.intake import IntakeMail, IntakeRow, Outcome
 from .directory import Directory
 from .intake import ALONE_BYTES, GroupIntake
 from .ports import Cpu, Metrics, Now
+
+#: A header section over this is refused; real ones stay under a tenth of it.
+MAX_HEADER_BYTES = 2**20
+#: From here on reading it could hold the reactor for milliseconds.
+BIG_HEADER_BYTES = 32 * 2**10
 
 RETENTION = timedelta(days=30)
 
@@ -65,12 +70,15 @@ class Inbound:
 
         :param data: the un-stuffed DATA bytes, exactly as sent.
         :returns: the text for the 250 reply.
+        :raises HeaderTooLarge: the header section is over a megabyte.
         :raises MailLoop: the message has passed too many servers.
         :raises UnknownRecipient: every recipient's agent was deleted since its RCPT.
         :raises Unavailable: nothing was stored, or it is not known; the sender must try again.
         """
-        block = scan(data)
-        parsed = parse(block)
+        size = header_size(data)
+        if size > MAX_HEADER_BYTES:
+            raise HeaderTooLarge()
+        block, parsed = await self._cpu.run(_read, data) if size > BIG_HEADER_BYTES else _read(data)
         if parsed.hops > MAX_HOPS:
             raise MailLoop()
         verdict = await self._judge.verify(envelope, data, block)
@@ -126,6 +134,11 @@ class Inbound:
 
         rows = tuple(row(recipient) for recipient in envelope.recipients)
         return IntakeMail(raw_id=ids.prefixed_by_time("raw", now, self._random), raw=raw, rows=rows)
+
+
+def _read(data: bytes) -> tuple[HeaderBlock, ParsedMessage]:
+    block = scan(data)
+    return block, parse(block)
 
 
 def _digests(raw: bytes, data: bytes) -> tuple[str, bytes]:

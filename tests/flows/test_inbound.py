@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from e2a.core.entities import Envelope, InboundMessage, Recipient
-from e2a.core.errors import MailLoop, Unavailable, UnknownRecipient
+from e2a.core.errors import HeaderTooLarge, MailLoop, Unavailable, UnknownRecipient
 from e2a.core.mail.headers import HeaderBlock
 from e2a.core.trust.verdict import ArcResult, DmarcResult, SpfResult, Verdict, conclude
 from e2a.flows.directory import Directory
@@ -130,6 +130,16 @@ class InboundTests(DatabaseTestCase):
         with self.assertRaises(MailLoop):
             await self.accept(b"Received: x\r\n" * 101 + MAIL)
         self.assertEqual(await self.stored(), [])
+
+    async def test_large_headers(self) -> None:
+        """Ten thousand header fields are accepted; a header section over a megabyte is refused, and nothing stored."""
+        many = b"".join(b"X-%d: v\r\n" % number for number in range(10_000))
+        await self.accept(many + MAIL)
+        self.assertEqual(len(await self.stored()), 1)
+        for header in (b"x" * 2**20, b"a:\r\n" * 2**18):
+            with self.assertRaises(HeaderTooLarge):
+                await self.accept(header + MAIL)
+        self.assertEqual(len(await self.stored()), 1)
 
     async def test_agent_deleted_meanwhile(self) -> None:
         """When every recipient went away between RCPT and the final dot the answer is 550, not 250."""
