@@ -99,8 +99,8 @@ class Intake(Protocol):
 class Answer:
     """What became of one envelope recipient in one attempt.
 
-    :ivar state: ``sent``: accepted for good. ``refused``: will never be. ``deferred``: try again later. ``unknown``: the
-        message was transmitted whole and its answer never came.
+    :ivar state: ``sent``: accepted for good. ``refused``: will never be. ``deferred``: try again later.
+        ``unknown``: the message was transmitted whole and its answer never came.
     :ivar code: the SMTP reply code; None when there was no reply.
     :ivar text: the reply's text on one line, or one phrase of ours; without credentials.
     """

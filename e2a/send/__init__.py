@@ -1,0 +1,1 @@
+"""SMTP out: through an upstream server, or straight to the recipients' own."""

@@ -1,0 +1,370 @@
+"""The way out: what is due, who transmits it, and what came of it.
+
+A job is claimed as a webhook delivery is: ``next_attempt_at`` moves to the end of a lease, ``fence`` counts up. Before
+a message is transmitted its job goes to phase ``data``, guarded by the fence; from then on its outcome counts as
+unknown until it is recorded. A job found in that phase with its lease over was left by a process that died: it is
+never simply claimed (``take_lost``).
+
+Locks are taken in one order: messages by id, then jobs, then recipients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from e2a.core.rules.sending import Settled, Target
+
+from .changes import tell
+from .retention import forget_raws
+from .rows import Cursor, execute, many, maybe
+
+_SPLIT = """
+    WITH whole AS MATERIALIZED (
+        SELECT * FROM outbox
+        WHERE destination = '' AND phase = 'ready' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED
+    ), parts AS (
+        UPDATE outbound_recipients r SET destination = lower(substring(r.address FROM '[^@]*$'))
+        FROM whole WHERE r.message_id = whole.message_id AND r.route = 'smtp' AND r.destination = ''
+        RETURNING r.message_id, r.destination, r.state
+    ), made AS (
+        INSERT INTO outbox (message_id, destination, attempts, unknowns, gives_up_at, last_error, created_at)
+        SELECT DISTINCT message_id, parts.destination, attempts, unknowns, gives_up_at, last_error, created_at
+        FROM whole JOIN parts USING (message_id) WHERE parts.state IN ('pending', 'unknown')
+        ON CONFLICT DO NOTHING
+    )
+    DELETE FROM outbox o USING whole WHERE o.message_id = whole.message_id AND o.destination = ''
+"""
+_CLAIM = """
+    WITH due AS MATERIALIZED (
+        SELECT message_id, destination, next_attempt_at FROM outbox
+        WHERE next_attempt_at <= now() AND phase = 'ready' AND destination <> ALL (%(full)s::text[])
+        ORDER BY next_attempt_at LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ), placed AS (
+        SELECT *, row_number() OVER (PARTITION BY destination ORDER BY next_attempt_at, message_id) AS place FROM due
+    ), claimed AS (
+        UPDATE outbox o
+        SET next_attempt_at = now() + make_interval(secs => %(lease)s), attempts = o.attempts + 1, fence = o.fence + 1
+        FROM placed p LEFT JOIN unnest(%(destinations)s::text[], %(rooms)s::integer[]) AS busy (destination, room)
+            USING (destination)
+        WHERE o.message_id = p.message_id AND o.destination = p.destination
+            AND p.place <= coalesce(busy.room, %(room)s)
+        RETURNING o.*
+    )
+    SELECT c.message_id, c.destination, c.attempts, c.unknowns, c.fence, m.sender, m.raw_id, m.size, {targets},
+        extract(epoch FROM c.gives_up_at - now())::float8 AS seconds_left, c.created_at
+    FROM claimed c JOIN messages m ON m.id = c.message_id
+    ORDER BY m.id
+"""
+_TARGETS = """
+    ARRAY(
+        SELECT state || ' ' || address FROM outbound_recipients r
+        WHERE r.message_id = c.message_id AND r.destination = c.destination AND r.route = 'smtp'
+            AND r.state IN ('pending', 'unknown')
+        ORDER BY address
+    ) AS targets
+"""
+_CLAIM = _CLAIM.format(targets=_TARGETS)
+_LOST_IDS = """
+    SELECT DISTINCT message_id FROM outbox WHERE phase = 'data' AND next_attempt_at <= now() LIMIT %s
+"""
+_LOST = f"""
+    WITH c AS MATERIALIZED (
+        SELECT * FROM outbox WHERE message_id = ANY (%s) AND phase = 'data' AND next_attempt_at <= now()
+        ORDER BY message_id, destination FOR UPDATE SKIP LOCKED
+    )
+    SELECT c.message_id, c.destination, c.attempts, c.unknowns, c.fence, m.sender, m.raw_id, m.size, {_TARGETS},
+        extract(epoch FROM c.gives_up_at - now())::float8 AS seconds_left, c.created_at
+    FROM c JOIN messages m ON m.id = c.message_id ORDER BY m.id
+"""
+_HELD = "unnest(%s::text[], %s::text[], %s::integer[]) AS held (message_id, destination, fence)"
+_MINE = "o.message_id = held.message_id AND o.destination = held.destination AND o.fence = held.fence"
+# Rows are locked in one order before they are changed: several processes do this with overlapping messages.
+_BEGIN = f"""
+    WITH mine AS MATERIALIZED (
+        SELECT o.message_id, o.destination FROM outbox o JOIN {_HELD} ON {_MINE}
+        WHERE o.phase = 'ready' AND o.next_attempt_at > now() ORDER BY 1, 2 FOR UPDATE OF o
+    )
+    UPDATE outbox o SET phase = 'data', next_attempt_at = now() + make_interval(secs => %s)
+    FROM mine WHERE o.message_id = mine.message_id AND o.destination = mine.destination
+    RETURNING o.message_id, o.destination
+"""
+_RENEW = f"""
+    WITH mine AS MATERIALIZED (
+        SELECT o.message_id, o.destination FROM outbox o JOIN {_HELD} ON {_MINE}
+        WHERE o.next_attempt_at > now() AND (o.phase = 'data' OR o.message_id <> ALL (%s)) ORDER BY 1, 2 FOR UPDATE OF o
+    )
+    UPDATE outbox o SET next_attempt_at = now() + make_interval(secs => %s)
+    FROM mine WHERE o.message_id = mine.message_id AND o.destination = mine.destination
+    RETURNING o.message_id, o.destination
+"""
+_RELEASE = f"""
+    UPDATE outbox o SET phase = 'ready', next_attempt_at = now() + make_interval(secs => %s),
+        attempts = greatest(o.attempts - 1, 0)
+    FROM {_HELD} WHERE {_MINE} AND o.next_attempt_at IS NOT NULL
+"""
+_LOCK_MESSAGES = "SELECT id FROM messages WHERE id = ANY (%s) ORDER BY id FOR UPDATE"
+_MARK = """
+    UPDATE outbox o SET phase = 'ready', fence = o.fence + CASE WHEN d.recovered THEN 0 ELSE 1 END,
+        next_attempt_at = now() + make_interval(secs => d.delay), unknowns = d.unknowns, last_error = d.error
+    FROM unnest(
+        %s::text[], %s::text[], %s::integer[], %s::float8[], %s::integer[], %s::boolean[], %s::boolean[], %s::text[]
+    ) AS d (message_id, destination, fence, delay, unknowns, kept, recovered, error)
+    WHERE o.message_id = d.message_id AND o.destination = d.destination AND o.fence = d.fence
+    RETURNING o.message_id, o.destination, o.next_attempt_at IS NULL AND NOT d.kept AS finished
+"""
+_FINISH = """
+    DELETE FROM outbox o USING unnest(%s::text[], %s::text[]) AS d (message_id, destination)
+    WHERE o.message_id = d.message_id AND o.destination = d.destination
+"""
+# A recipient that a bounce has reached meanwhile keeps that.
+_RECIPIENTS = """
+    UPDATE outbound_recipients r SET state = d.state, code = d.code, reply = d.reply, updated_at = now()
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[], %s::text[])
+        AS d (message_id, address, state, code, reply)
+    WHERE r.message_id = d.message_id AND r.address = d.address AND r.state IN ('pending', 'unknown')
+"""
+_PROVIDER = """
+    UPDATE messages m SET provider_message_id = d.provider
+    FROM unnest(%s::text[], %s::text[]) AS d (id, provider)
+    WHERE m.id = d.id AND m.provider_message_id = ''
+"""
+# Accepted by one is sent; what is still to come is seen at the recipients. A copy handed over inside counts only once
+# the mail to people is through or has failed.
+_SETTLE = """
+    WITH counted AS MATERIALIZED (
+        SELECT r.message_id,
+            count(*) FILTER (WHERE r.state = 'pending') AS pending,
+            count(*) FILTER (WHERE r.state = 'unknown') AS unknown,
+            count(*) FILTER (WHERE r.state IN ('sent', 'bounced') AND r.route = 'smtp') AS sent,
+            count(*) FILTER (WHERE r.state IN ('sent', 'bounced') AND r.route = 'loopback') AS handed_over
+        FROM outbound_recipients r WHERE r.message_id = ANY (%(ids)s) GROUP BY r.message_id
+    ), settled AS (
+        UPDATE messages m SET
+            status = CASE WHEN sent > 0 THEN m.sent_status WHEN pending > 0 THEN 'queued'
+                WHEN handed_over > 0 THEN m.sent_status WHEN unknown > 0 THEN 'unknown' ELSE 'failed' END
+        FROM counted c
+        WHERE m.id = c.message_id AND m.direction = 'outbound'
+            AND m.status IN ('queued', 'unknown', 'sent', 'expired_approved', 'failed')
+        RETURNING m.id, m.status, m.sent_status, m.agent_id, m.organisation_id
+    ), used AS (
+        INSERT INTO usage_events (id, organisation_id, agent_id, domain, direction)
+        SELECT 'ue_' || id, organisation_id, agent_id, substring(agent_id FROM '[^@]*$'), 'outbound'
+        FROM settled WHERE status = sent_status AND %(usage)s
+        ON CONFLICT DO NOTHING
+    )
+    SELECT id FROM settled
+"""
+_LET_GO = """
+    WITH done AS MATERIALIZED (
+        SELECT id, raw_id FROM messages m
+        WHERE id = ANY (%s) AND raw_id IS NOT NULL AND NOT EXISTS (SELECT FROM outbox o WHERE o.message_id = m.id)
+    )
+    UPDATE messages m SET raw_id = NULL FROM done WHERE m.id = done.id RETURNING done.raw_id
+"""
+_NEXT_DUE = "SELECT extract(epoch FROM min(next_attempt_at) - now())::float8 AS seconds FROM outbox"
+_BACKLOG = """
+    SELECT count(*) AS jobs, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest FROM outbox
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job in this process's hands: enough to give it back."""
+
+    message_id: str
+    destination: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A message to one destination.
+
+    :ivar destination: a recipient domain, or "" for the upstream server.
+    :ivar attempt: counts from 1, this one included.
+    :ivar unknowns: earlier attempts whose final answer was lost.
+    :ivar sender: the From header's mailbox.
+    :ivar raw_id: None when the bytes have been let go.
+    :ivar targets: recipients that are not settled.
+    :ivar seconds_left: until it is given up.
+    """
+
+    message_id: str
+    destination: str
+    attempt: int
+    unknowns: int
+    fence: int
+    sender: str
+    raw_id: str | None
+    size: int
+    targets: tuple[Target, ...]
+    seconds_left: float
+    created_at: datetime
+
+    @property
+    def held(self) -> Held:
+        return Held(self.message_id, self.destination, self.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt.
+
+    :ivar delay: seconds until the next one; None: the job is done, or ``kept`` without one.
+    :ivar unknowns: attempts of the job so far whose final answer was lost.
+    :ivar recovered: guessed by another process; who made the attempt may still know better.
+    :ivar provider_id: the Message-ID the server named, or "".
+    """
+
+    held: Held
+    recipients: tuple[Settled, ...]
+    delay: float | None
+    kept: bool
+    unknowns: int
+    error: str
+    provider_id: str = ""
+    recovered: bool = False
+
+
+async def split(cur: Cursor, limit: int) -> int:
+    """Divide due jobs for "all recipients" into one for each recipient domain; returns how many were divided."""
+    return await execute(cur, _SPLIT, (limit,))
+
+
+async def claim(cur: Cursor, *, limit: int, lease: float, room: int, rooms: Mapping[str, int]) -> list[Job]:
+    """Take due jobs for this process, longest overdue first.
+
+    :param lease: seconds after which another process may take them.
+    :param room: how many to take for one destination, unless ``rooms`` says otherwise; 0 there leaves it out.
+    """
+    parameters = {
+        "limit": limit,
+        "lease": lease,
+        "room": room,
+        "full": [name for name, free in rooms.items() if free <= 0],
+        "destinations": list(rooms),
+        "rooms": list(rooms.values()),
+    }
+    return await many(cur, _CLAIM, parameters, _load_job)
+
+
+async def take_lost(cur: Cursor, limit: int) -> list[Job]:
+    """Jobs whose process ended between DATA and the record, locked; an outcome must be recorded in this transaction."""
+    ids = await many(cur, _LOST_IDS, (limit,), lambda row: str(row.message_id))
+    if not ids:
+        return []
+    await execute(cur, _LOCK_MESSAGES, (ids,))
+    return await many(cur, _LOST, (ids,), _load_job)
+
+
+async def begin(cur: Cursor, held: Sequence[Held], lease: float) -> set[Held]:
+    """Phase ``data`` for those whose lease still stands; returns these. The lease begins anew."""
+    rows = await many(cur, _BEGIN, (*_columns(held), lease), lambda row: (row.message_id, row.destination))
+    return {job for job in held if (job.message_id, job.destination) in rows}
+
+
+async def renew(cur: Cursor, held: Sequence[Held], transmitting: Sequence[Held], lease: float) -> set[Held]:
+    """Extend leases; returns those that still stood.
+
+    :param transmitting: those of them known to be in phase ``data``: one that is not any more was taken for lost.
+    """
+    begun = [job.message_id for job in transmitting]
+    rows = await many(cur, _RENEW, (*_columns(held), begun, lease), lambda row: (row.message_id, row.destination))
+    return {job for job in held if (job.message_id, job.destination) in rows}
+
+
+async def release(cur: Cursor, held: Sequence[Held], delay: float) -> int:
+    """Give jobs back of which nothing was transmitted: due again after ``delay`` seconds, the attempt not counted."""
+    return await execute(cur, _RELEASE, (delay, *_columns(held)))
+
+
+async def record(cur: Cursor, outcomes: Sequence[Outcome], *, usage: bool) -> int:
+    """Write what came of attempts, each only if its job was not taken over; then settle the messages. The fence moves
+    on, so writing an outcome again changes nothing.
+
+    :param usage: whether a message that is sent writes a usage event, once.
+    :returns: how many were news.
+    """
+    outcomes = sorted(outcomes, key=lambda outcome: (outcome.held.message_id, outcome.held.destination))
+    ids = sorted({outcome.held.message_id for outcome in outcomes})
+    await execute(cur, _LOCK_MESSAGES, (ids,))
+    marks = (
+        *_columns([outcome.held for outcome in outcomes]),
+        [outcome.delay for outcome in outcomes],
+        [outcome.unknowns for outcome in outcomes],
+        [outcome.kept for outcome in outcomes],
+        [outcome.recovered for outcome in outcomes],
+        [outcome.error for outcome in outcomes],
+    )
+    marked = {
+        (message_id, destination): finished
+        for message_id, destination, finished in await many(cur, _MARK, marks, lambda row: tuple(row))
+    }
+    news = [outcome for outcome in outcomes if (outcome.held.message_id, outcome.held.destination) in marked]
+    if not news:
+        return 0
+    finished = [place for place, done in marked.items() if done]
+    await execute(cur, _FINISH, ([place[0] for place in finished], [place[1] for place in finished]))
+    settled = [(outcome.held.message_id, recipient) for outcome in news for recipient in outcome.recipients]
+    columns = (
+        [message_id for message_id, _ in settled],
+        [recipient.address for _, recipient in settled],
+        [recipient.state for _, recipient in settled],
+        [recipient.code for _, recipient in settled],
+        [recipient.reply for _, recipient in settled],
+    )
+    await execute(cur, _RECIPIENTS, columns)
+    named = {outcome.held.message_id: outcome.provider_id for outcome in news if outcome.provider_id}
+    if named:
+        await execute(cur, _PROVIDER, (list(named), list(named.values())))
+    await settle(cur, sorted({outcome.held.message_id for outcome in news}), usage=usage)
+    return len(news)
+
+
+async def settle(cur: Cursor, message_ids: Sequence[str], *, usage: bool) -> None:
+    """Bring messages' status in line with their recipients, announce them as ``outbound <id>``, and let the bytes go of
+    those that have no job any more. The messages' rows must be locked, or new in this transaction.
+    """
+    parameters = {"ids": list(message_ids), "usage": usage}
+    ids = await many(cur, _SETTLE, parameters, lambda row: str(row.id))
+    raw_ids = await many(cur, _LET_GO, (ids,), lambda row: str(row.raw_id))
+    await forget_raws(cur, raw_ids)
+    await tell(cur, "outbound", ids)
+
+
+async def next_due(cur: Cursor) -> float | None:
+    """Seconds until the earliest job is due, or its lease ends; negative for one overdue; None when there is none."""
+    return await maybe(cur, _NEXT_DUE, (), lambda row: row.seconds)
+
+
+async def read_backlog(cur: Cursor) -> tuple[int, float]:
+    """How many jobs there are, and the age of the oldest in seconds."""
+    found = await maybe(cur, _BACKLOG, (), lambda row: (int(row.jobs), float(row.oldest)))
+    return found or (0, 0.0)
+
+
+def _columns(held: Iterable[Held]) -> tuple[list[str], list[str], list[int]]:
+    rows = sorted(held, key=lambda job: (job.message_id, job.destination))
+    return [job.message_id for job in rows], [job.destination for job in rows], [job.fence for job in rows]
+
+
+def _load_job(row: Any) -> Job:
+    pairs = [text.partition(" ") for text in row.targets]
+    return Job(
+        message_id=row.message_id,
+        destination=row.destination,
+        attempt=row.attempts,
+        unknowns=row.unknowns,
+        fence=row.fence,
+        sender=row.sender,
+        raw_id=row.raw_id,
+        size=row.size,
+        targets=tuple(Target(address, "unknown" if state == "unknown" else "pending") for state, _, address in pairs),
+        seconds_left=row.seconds_left,
+        created_at=row.created_at,
+    )

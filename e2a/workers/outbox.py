@@ -1,0 +1,258 @@
+"""Keeps mail going out: claims jobs that are due, has them transmitted, writes down what came of it.
+
+A claim is found by a scan: on a timer, when something was queued, and when a destination that was full has room again.
+A destination has a limited number of attempts at a time. One that cannot be reached rests, for longer each time, and
+is then tried with a single job: its other jobs stay due meanwhile, with their schedules untouched.
+
+Leases are renewed while attempts run. What a server has answered is written until it is written, or until the database
+says that it is no longer ours: a lost record would cost a second copy.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from e2a.core.errors import Unavailable
+from e2a.flows.sending import LEASE, Claim, Held, Lease, Outcome
+
+from .periodic import Periodic
+
+#: Most jobs of one claim.
+CLAIM = 64
+#: Seconds between scans when nothing else causes one, and between looks for what other processes left.
+SCAN_SECONDS = 1.0
+RECOVER_SECONDS = 10.0
+#: Octets of messages under way at one time; one message may exceed it alone.
+OCTETS = 128 * 1024 * 1024
+#: Outcomes written in one transaction, and seconds to wait when they could not be written.
+RECORD = 200
+RECORD_RETRY = 1.0
+#: Seconds that a destination rests after its first failure to connect in a row; doubled up to the most.
+REST_SECONDS = 2.0
+MOST_REST_SECONDS = 120.0
+#: Destinations remembered when idle.
+DESTINATIONS = 1024
+
+
+class Flow(Protocol):
+    """``flows.sending.SendingFlow``."""
+
+    async def claim(self, limit: int, room: int, rooms: Mapping[str, int]) -> list[Claim]: ...
+
+    async def recover(self) -> int: ...
+
+    async def renew(self, leases: Sequence[Lease]) -> None: ...
+
+    async def attempt(self, claim: Claim) -> tuple[Outcome | None, bool]: ...
+
+    async def record(self, outcomes: Sequence[Outcome], released: Sequence[Held], delay: float) -> None: ...
+
+
+class _Destination:
+    """:ivar failures: times in a row that it could not be reached.
+    :ivar rests_until: on the clock.
+    """
+
+    __slots__ = ("failures", "rests_until", "running")
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.failures = 0
+        self.rests_until = 0.0
+
+    def room(self, most: int, now: float) -> int:
+        if now < self.rests_until:
+            return 0
+        return max(0, (1 if self.failures else most) - self.running)
+
+
+class Outbox:
+    """The worker.
+
+    :param total: attempts at a time.
+    :param per_destination: attempts at a time for one destination.
+    """
+
+    _log = Logger()
+
+    def __init__(self, flow: Flow, clock: IReactorTime, *, total: int = 64, per_destination: int = 16) -> None:
+        self._flow, self._clock = flow, clock
+        self._total, self._per_destination = total, per_destination
+        self._destinations: OrderedDict[str, _Destination] = OrderedDict()
+        self._running: dict[Deferred[None], Claim] = {}
+        self._octets = 0
+        self._held_back = False
+        self._outcomes: list[Outcome] = []
+        self._released: list[Held] = []
+        self._unwritten: dict[Held, Lease] = {}
+        self._recording: Deferred[None] | None = None
+        self._stopping = False
+        self._pump = Periodic("outbox", SCAN_SECONDS, clock, self._round)
+        self._recovery = Periodic("outbox recovery", RECOVER_SECONDS, clock, self._recover)
+        self._renewal = Periodic("outbox leases", LEASE / 4, clock, self._renew)
+
+    # --- from outside -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._stopping = False
+        for periodic in (self._recovery, self._renewal, self._pump):
+            periodic.start()
+
+    def wake(self, payload: str = "") -> None:
+        """Something was queued: the observer of ``e2a_outbox`` and of gaps in it."""
+        self._pump.wake()
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs claimed and not finished."""
+        return len(self._running)
+
+    async def stop(self, grace: float = 30.0) -> None:
+        """Claim nothing more, give back what is not being transmitted, let the rest end for ``grace`` seconds, and
+        write everything down. What is cut off after that has an unknown outcome if it was transmitted whole.
+        """
+        self._stopping = True
+        await self._pump.stop()
+        await self._recovery.stop()
+        for attempt, claim in list(self._running.items()):
+            if not claim.lease.begun:
+                claim.lease.lost = True
+                attempt.cancel()
+        if self._running:
+            timer = self._clock.callLater(grace, self._cut_off)
+            while self._running:
+                await _ended(next(iter(self._running)))
+            if timer.active():
+                timer.cancel()
+        self._write()
+        while self._recording is not None:
+            await _ended(self._recording)
+        await self._renewal.stop()
+
+    # --- claiming -----------------------------------------------------------------------------------------------------
+
+    async def _round(self) -> None:
+        more = True
+        while more and not self._stopping:
+            limit = min(CLAIM, self._total - len(self._running))
+            if limit <= 0 or self._octets >= OCTETS:
+                break
+            claims = await self._flow.claim(limit, self._per_destination, self._rooms())
+            self._take(claims)
+            # A destination that is full may have hidden what is due for others.
+            more = bool(claims) and (len(claims) == limit or 0 in self._rooms().values())
+        self._held_back = more or 0 in self._rooms().values()
+
+    def _rooms(self) -> dict[str, int]:
+        now = self._clock.seconds()
+        return {name: one.room(self._per_destination, now) for name, one in self._destinations.items()}
+
+    def _take(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            if self._stopping or (self._octets and self._octets + claim.job.size > OCTETS):
+                self._released.append(claim.job.held)
+                continue
+            name = claim.job.destination
+            destination = self._destinations.setdefault(name, _Destination())
+            self._destinations.move_to_end(name)
+            destination.running += 1
+            self._octets += claim.job.size
+            attempt = Deferred.fromCoroutine(self._attempt(destination, claim))
+            if not attempt.called:
+                self._running[attempt] = claim
+                attempt.addBoth(self._finished, attempt)
+        if self._released:
+            self._write()
+        idle = [name for name, one in self._destinations.items() if not one.running]
+        for name in idle[: max(0, len(self._destinations) - DESTINATIONS)]:
+            del self._destinations[name]
+
+    async def _attempt(self, destination: _Destination, claim: Claim) -> None:
+        outcome: Outcome | None = None
+        unreachable = False
+        try:
+            outcome, unreachable = await self._flow.attempt(claim)
+        except Exception:
+            if not self._stopping:
+                self._log.failure("attempt to send")
+        destination.running -= 1
+        self._octets -= claim.job.size
+        if outcome is None:
+            self._released.append(claim.job.held)
+        else:
+            self._outcomes.append(outcome)
+            if claim.lease.begun:
+                self._unwritten[claim.job.held] = claim.lease
+            if unreachable:
+                rest = min(REST_SECONDS * 2.0 ** min(destination.failures, 10), MOST_REST_SECONDS)
+                destination.failures += 1
+                destination.rests_until = self._clock.seconds() + rest
+            else:
+                destination.failures = 0
+        self._write()
+
+    def _finished(self, _: object, attempt: Deferred[None]) -> None:
+        del self._running[attempt]
+        if self._held_back and not self._stopping:
+            self._held_back = False
+            self._pump.wake()
+
+    def _cut_off(self) -> None:
+        for attempt in list(self._running):
+            attempt.cancel()
+
+    # --- leases -------------------------------------------------------------------------------------------------------
+
+    async def _recover(self) -> None:
+        while await self._flow.recover() and not self._stopping:
+            pass
+
+    async def _renew(self) -> None:
+        # Also those whose outcome could not be written yet: nobody else may take them for lost.
+        leases = {claim.job.held: claim.lease for claim in self._running.values()} | self._unwritten
+        await self._flow.renew([lease for lease in leases.values() if not lease.lost])
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        if self._recording is None and (self._outcomes or self._released):
+            recording = self._recording = Deferred.fromCoroutine(self._record())
+            recording.addBoth(self._recorded)
+
+    def _recorded(self, result: object) -> None:
+        self._recording = None
+
+    async def _record(self) -> None:
+        while self._outcomes or self._released:
+            outcomes, self._outcomes = self._outcomes[:RECORD], self._outcomes[RECORD:]
+            released, self._released = self._released[:RECORD], self._released[RECORD:]
+            try:
+                await self._flow.record(outcomes, released, 0.0 if self._stopping else RECORD_RETRY)
+            except Unavailable:
+                # The part that stops this one sets the end to it; until then the answer is not given up.
+                self._outcomes[:0] = outcomes
+                self._released[:0] = released
+                await deferLater(self._clock, RECORD_RETRY)
+                continue
+            except Exception:
+                self._log.failure("gave up writing the outcomes of {count} attempts", count=len(outcomes))
+            for outcome in outcomes:
+                self._unwritten.pop(outcome.held, None)
+
+
+async def _ended(what: Deferred[None]) -> None:
+    ended: Deferred[None] = Deferred()
+
+    def pass_on(result: object) -> object:
+        ended.callback(None)
+        return result
+
+    what.addBoth(pass_on)
+    await ended
