@@ -27,7 +27,7 @@ class MacTests(TestCase):
     """``ConversationMac``"""
 
     def test_ours(self) -> None:
-        """What was made here is believed for as long as mail may wait in queues, in any case of the sender's letters."""
+        """What was made here is believed for as long as mail may wait in queues, however the sender is written."""
         value = MACS.make("conv_1", "agent@send.test", NOW)
         self.assertTrue(MACS.check(value, "conv_1", "Agent@Send.Test", NOW + 5 * DAY))
         self.assertTrue(MACS.check(f" {value}\r\n", "conv_1", "agent@send.test", NOW - 60))
