@@ -22,8 +22,8 @@ from .directory import Directory
 from .intake import ALONE_BYTES, GroupIntake
 from .ports import Cpu, Metrics, Now
 
-#: A header section over this is refused; real ones stay under a tenth of it.
-MAX_HEADER_BYTES = 2**20
+#: A header section over this is refused; other large servers draw the same line.
+MAX_HEADER_BYTES = 256 * 2**10
 #: From here on reading it could hold the reactor for milliseconds.
 BIG_HEADER_BYTES = 32 * 2**10
 
@@ -70,7 +70,7 @@ class Inbound:
 
         :param data: the un-stuffed DATA bytes, exactly as sent.
         :returns: the text for the 250 reply.
-        :raises HeaderTooLarge: the header section is over a megabyte.
+        :raises HeaderTooLarge: the header section is over 256 KiB.
         :raises MailLoop: the message has passed too many servers.
         :raises UnknownRecipient: every recipient's agent was deleted since its RCPT.
         :raises Unavailable: nothing was stored, or it is not known; the sender must try again.
