@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from e2a.core.entities import Domain
-from e2a.flows.domains import Domains, Record
+from e2a.flows.domains import Domains, Key, Record
 
 from . import models_accounts as models
 from .models_accounts import exact
@@ -28,7 +28,7 @@ class DomainsResource:
         answers={200: models.Domains},
     )
     async def list_domains(self, call: Call) -> Any:
-        return {"domains": [self._shown(domain) for domain in await self._domains.list_claims(call.principal)]}
+        return {"domains": await self._shown(*await self._domains.list_claims(call.principal))}
 
     @route(
         "POST",
@@ -40,7 +40,8 @@ class DomainsResource:
         errors=(400, 409),
     )
     async def claim(self, call: Call) -> Any:
-        return Reply(self._shown(await self._domains.claim(call.principal, call.body.domain)), 201)
+        (shown,) = await self._shown(await self._domains.claim(call.principal, call.body.domain))
+        return Reply(shown, 201)
 
     @route(
         "GET",
@@ -52,7 +53,8 @@ class DomainsResource:
     )
     async def report(self, call: Call) -> Any:
         domain, records = await self._domains.report(call.principal, call.path["domain"])
-        return {**self._shown(domain), "records": _reported(records)}
+        (shown,) = await self._shown(domain)
+        return {**shown, "records": _reported(records)}
 
     @route(
         "POST",
@@ -64,7 +66,7 @@ class DomainsResource:
     )
     async def verify(self, call: Call) -> Any:
         domain, records = await self._domains.verify(call.principal, call.path["domain"])
-        shown = self._shown(domain)
+        (shown,) = await self._shown(domain)
         return {name: shown[name] for name in ("domain", "verified", "verified_at")} | {"records": _reported(records)}
 
     @route(
@@ -79,20 +81,26 @@ class DomainsResource:
         await self._domains.release(call.principal, call.path["domain"])
         return Reply(status=204)
 
-    def _shown(self, domain: Domain) -> dict[str, Any]:
-        shown = {
-            "domain": domain.name,
-            "verified": domain.verified,
-            "verification_token": domain.verification_token,
-            "dns_records": {
-                "mx": {"host": "@", "value": self._mx, "priority": 10},
-                "txt": {"host": "@", "value": domain.verification_token},
-            },
-            "created_at": exact(domain.created_at),
-        }
-        if domain.verified_at is not None:
-            shown["verified_at"] = exact(domain.verified_at)
-        return shown
+    async def _shown(self, *domains: Domain) -> list[dict[str, Any]]:
+        keys = await self._domains.keys(domains)
+        return [_shown(domain, self._mx, keys.get(domain.id)) for domain in domains]
+
+
+def _shown(domain: Domain, mx: str, key: Key | None) -> dict[str, Any]:
+    shown = {
+        "domain": domain.name,
+        "verified": domain.verified,
+        "verification_token": domain.verification_token,
+        "dns_records": {
+            "mx": {"host": "@", "value": mx, "priority": 10},
+            "txt": {"host": "@", "value": domain.verification_token},
+            "dkim": key and {"host": key.host, "value": key.record, "active": key.active_at is not None},
+        },
+        "created_at": exact(domain.created_at),
+    }
+    if domain.verified_at is not None:
+        shown["verified_at"] = exact(domain.verified_at)
+    return shown
 
 
 def _reported(records: Sequence[Record]) -> list[dict[str, Any]]:

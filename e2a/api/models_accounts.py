@@ -103,9 +103,14 @@ class TxtRecord(Shape):
     value: str
 
 
+class DkimRecord(TxtRecord):
+    active: bool = Field(description="Whether mail is signed with it: it was seen in DNS, and the domain is verified.")
+
+
 class DnsRecords(Shape):
     mx: MxRecord
     txt: TxtRecord
+    dkim: DkimRecord | None = Field(description="null until its key is made, shortly after the domain was claimed.")
 
 
 class Domain(Shape):

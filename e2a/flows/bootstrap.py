@@ -20,6 +20,7 @@ from e2a.store import agents, domains, organisations, users
 from e2a.store.rows import Cursor
 
 from .accounts import make_key, make_user
+from .domainkeys import reseal_keys
 from .ports import Transactions
 from .secrets import DEFAULT_NAME, make_secret, reseal
 
@@ -55,12 +56,17 @@ async def _ensure_start(cur: Cursor, own: OwnNames, sealer: Sealer, random: ids.
                 organisation=taken.organisation_id,
             )
         await domains.ensure_system_domain(cur, own.shared)
+    if own.sender:
+        await domains.ensure_system_domain(cur, own.sender)
     # An organisation may have proved the mail server's name before it was that; it keeps it, the mailbox is added.
     domain = await domains.ensure_system_domain(cur, own.smtp)
     await agents.add_agent(cur, operator_address(own), OPERATOR, domain.id, name="Postmaster", agent_mode="local")
-    resealed = await reseal(cur, sealer)
-    if resealed:
-        _log.info("{number} signing secrets are sealed under the new deployment secret", number=resealed)
+    for what, resealed in (
+        ("signing secrets", await reseal(cur, sealer)),
+        ("DKIM keys", await reseal_keys(cur, sealer)),
+    ):
+        if resealed:
+            _log.info("{number} {what} are sealed under the new deployment secret", number=resealed, what=what)
 
 
 async def _ensure_operator(cur: Cursor, sealer: Sealer, random: ids.RandomBytes) -> None:

@@ -12,10 +12,12 @@ from e2a.core.mail.addresses import AddressError, normal_domain
 from e2a.core.rules.domains import OwnNames, claimable, new_proof
 from e2a.core.rules.permissions import require_whole_account
 from e2a.store import domains as store
+from e2a.store.dkimkeys import DkimKey
 from e2a.store.organisations import lock_organisation
 from e2a.store.rows import Cursor
 from e2a.verify.records import RecordReport
 
+from .domainkeys import DomainKeys
 from .ports import Changed, Transactions, nobody
 
 MOST_DOMAINS = 500
@@ -23,8 +25,10 @@ MOST_DOMAINS = 500
 
 #: What DNS says of one record that a domain should have.
 Record: TypeAlias = RecordReport
-#: ``(name, token) -> records``: asks DNS for every record that a domain should have.
-CheckRecords = Callable[[str, str], Awaitable[Sequence[Record]]]
+#: A domain's DKIM key.
+Key: TypeAlias = DkimKey
+#: ``(name, token, key) -> records``: asks DNS for every record that a domain should have.
+CheckRecords = Callable[[str, str, DkimKey], Awaitable[Sequence[Record]]]
 
 
 class Domains:
@@ -36,6 +40,7 @@ class Domains:
     def __init__(
         self,
         database: Transactions,
+        keys: DomainKeys,
         check_records: CheckRecords,
         random: ids.RandomBytes,
         *,
@@ -44,6 +49,7 @@ class Domains:
         changed: Changed = nobody,
     ) -> None:
         self._database = database
+        self._keys = keys
         self._check_records = check_records
         self._random = random
         self._own = own
@@ -55,6 +61,10 @@ class Domains:
         require_whole_account(principal)
         return await self._database.run("list domains", store.list_domains, principal.organisation_id)
 
+    async def keys(self, domains: Sequence[Domain]) -> dict[int, DkimKey]:
+        """The DKIM key that each of these publishes, by domain id; a domain that has none yet is left out."""
+        return await self._keys.newest([domain.id for domain in domains])
+
     async def claim(self, principal: Principal, text: str) -> Domain:
         """A claim on the name: new, or as it was made before, with the same token.
 
@@ -63,7 +73,9 @@ class Domains:
         """
         require_whole_account(principal)
         name = claimable(text, self._own)
-        return await self._database.run("claim domain", self._claim, principal.organisation_id, name)
+        domain = await self._database.run("claim domain", self._claim, principal.organisation_id, name)
+        await self._keys.ensure(domain.id)
+        return domain
 
     async def _claim(self, cur: Cursor, organisation_id: str, name: str) -> Domain:
         await lock_organisation(cur, organisation_id)
@@ -81,11 +93,19 @@ class Domains:
 
         :raises NotFound: no claim of the organisation.
         """
+        domain, _, records = await self._report(principal, text)
+        return domain, records
+
+    async def _report(self, principal: Principal, text: str) -> tuple[Domain, DkimKey, Sequence[Record]]:
         domain = await self._own_domain(principal, text)
-        return domain, await self._check_records(domain.name, domain.verification_token)
+        key = await self._keys.ensure(domain.id)
+        if key is None:
+            raise NotFound
+        return domain, key, await self._check_records(domain.name, domain.verification_token, key)
 
     async def verify(self, principal: Principal, text: str) -> tuple[Domain, Sequence[Record]]:
-        """Prove a claim by the ownership record in DNS. A proved claim stays proved whatever DNS says later.
+        """Prove a claim by the ownership record in DNS. A proved claim stays proved whatever DNS says later. Mail from
+        a proved domain is signed as soon as its DKIM record is there.
 
         :returns: the domain, and what DNS says of each record.
         :raises NotFound: no claim of the organisation.
@@ -93,14 +113,15 @@ class Domains:
         :raises Unavailable: DNS gave no answer.
         :raises Conflict: another account proved the name first.
         """
-        domain, records = await self.report(principal, text)
-        if domain.verified:
-            return domain, records
-        if self._production:
-            _require_ownership(domain, records)
-        proved = await self._database.run("prove domain", self._prove, principal.organisation_id, domain)
-        self._changed(f"domain {domain.name}")
-        return proved, records
+        domain, key, records = await self._report(principal, text)
+        if not domain.verified:
+            if self._production:
+                _require_ownership(domain, records)
+            domain = await self._database.run("prove domain", self._prove, principal.organisation_id, domain)
+            self._changed(f"domain {domain.name}")
+        if any(record.purpose == "dkim" and record.status == "found" for record in records):
+            await self._keys.seen(key)
+        return domain, records
 
     async def _prove(self, cur: Cursor, organisation_id: str, domain: Domain) -> Domain:
         proved = await store.prove_domain(cur, domain.id) or await store.own_domain(cur, organisation_id, domain.name)

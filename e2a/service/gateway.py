@@ -45,7 +45,8 @@ from ..flows.agents import Agents
 from ..flows.bootstrap import OPERATOR, ensure_start, operator_address
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
-from ..flows.domains import Domains
+from ..flows.domainkeys import DomainKeys
+from ..flows.domains import Domains, Key
 from ..flows.inbound import Inbound
 from ..flows.intake import GroupIntake
 from ..flows.live import LiveFeeds, LiveRights, LongPoll
@@ -53,6 +54,7 @@ from ..flows.mailbox import Mailbox
 from ..flows.readiness import Readiness
 from ..flows.retention import Retention
 from ..flows.secrets import SecretBook
+from ..flows.signing import Signing
 from ..receive.factory import InboundFactory
 from ..receive.limits import Limits
 from ..store import schema
@@ -64,6 +66,7 @@ from ..verify import records
 from ..verify.resolver import Resolver
 from ..verify.verifier import Verifier
 from ..workers.deliveries import Deliveries
+from ..workers.domainkeys import DomainKeysWorker
 from ..workers.periodic import Periodic
 from ..workers.retention import RetentionWorker
 from .admin import admin_site
@@ -77,6 +80,8 @@ from .welcome import welcome
 
 #: Seconds for all records of one domain.
 _DNS_SECONDS = 20.0
+#: Seconds for one key record that is looked for in the background; a stop waits for it.
+_KEY_SECONDS = 5.0
 #: Seconds for HTTP requests in progress when the daemon is told to stop.
 HTTP_SECONDS = 5.0
 
@@ -191,29 +196,47 @@ class Gateway:
         secrets = SecretBook(database, sealer, now, os.urandom, fallback=settings.signing.hmac_secret)
         deliveries, webhooks = self._deliveries(database, resolver, secrets)
         hub = Hub(LiveRights(database))
-        changed = _all_of(directory.changed, secrets.changed, hub.changed)
+        signing = Signing(database, sealer, self._cpu, now, sender_domain=self._own.sender)
+        changed = _all_of(directory.changed, secrets.changed, signing.changed, hub.changed)
+        keys = self._domain_keys(database, resolver, sealer, changed)
 
         listener = Listener(self._reactor, dsn)
         listener.observe(CHANGED, changed)
         listener.observe(MAIL, hub.mail)
         listener.observe(MAIL, deliveries.mail)
-        for forget in (directory.clear, secrets.clear, hub.gap, deliveries.gap):
+        for forget in (directory.clear, secrets.clear, signing.clear, hub.gap, deliveries.gap):
             listener.on_gap(forget)
         stack.on_stop("listener", listener.stop)
         await stack.retry(listener.start, "the database")
         # What happened between the caches' first look and LISTEN.
         directory.clear()
         secrets.clear()
+        signing.clear()
 
         self._workers(stack, database, directory, secrets, hub)
+        looking_after = DomainKeysWorker(self._reactor, keys)
+        looking_after.start()
+        stack.on_stop("DKIM keys", looking_after.stop)
         stack.on_stop("webhook connections", webhooks.close)
         deliveries.start()
         stack.on_stop("webhook deliveries", deliveries.stop, 25.0)
         stack.on_stop("WebSockets", hub.close)
         readiness = Readiness(database, lambda: listener.connected, {}, now=time.monotonic)
-        site = self._api(database, resolver, directory, secrets, sealer, hub, changed, readiness)
+        site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness)
         factory = self._smtp(database, resolver, directory)
         self._open(stack, factory, site, lambda: _missing(database, listener))
+
+    def _domain_keys(
+        self, database: Database, resolver: Resolver, sealer: Sealer, changed: Callable[[str], None]
+    ) -> DomainKeys:
+        """The DKIM keys of domains."""
+
+        async def check_key(name: str, host: str, record: str) -> Any:
+            check = records.check_key(name, host, record)
+            return await resolver.drive(check, resolver.seconds() + _KEY_SECONDS, fresh=True)
+
+        announced = (self._own.shared, self._own.sender)
+        return DomainKeys(database, sealer, self._cpu, time.time, check_key, announced=announced, changed=changed)
 
     def _deliveries(
         self, database: Database, resolver: Resolver, secrets: SecretBook
@@ -300,6 +323,7 @@ class Gateway:
         directory: Directory,
         secrets: SecretBook,
         sealer: Sealer,
+        keys: DomainKeys,
         hub: Hub,
         changed: Callable[[str], None],
         readiness: Readiness,
@@ -311,11 +335,11 @@ class Gateway:
         mailbox = Mailbox(database, secrets, tokens, self._cpu, waiting, now=now)
         sockets = LiveSockets(self._reactor, hub, LiveFeeds(database, now))
 
-        async def check_records(name: str, token: str) -> Any:
-            check = records.check(name, token, own.smtp)
+        async def check_records(name: str, token: str, key: Key) -> Any:
+            check = records.check(name, token, own.smtp, key.host, key.record)
             return await resolver.drive(check, resolver.seconds() + _DNS_SECONDS, fresh=True)
 
-        domains = Domains(database, check_records, os.urandom, own=own, production=production, changed=changed)
+        domains = Domains(database, keys, check_records, os.urandom, own=own, production=production, changed=changed)
         agents = Agents(database, resolver.addresses, tokens, own=own, production=production, changed=changed)
         info = Info(
             shared_domain=own.shared,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .dmarc import read_policy
-from .keys import read_key
+from .keys import Refused, decode_base64, read_key, tag_list
 from .questions import Answer, Check, Type, ask
 
 Purpose = Literal["ownership", "mx", "spf", "dkim", "dmarc"]
@@ -33,23 +33,31 @@ class RecordReport:
     hint: str = ""
 
 
-def check(name: str, token: str, mx_host: str, *, selector: str = "e2a") -> Check[tuple[RecordReport, ...]]:
+def check(name: str, token: str, mx_host: str, host: str, record: str) -> Check[tuple[RecordReport, ...]]:
     """Report on a domain: ownership and MX, which receiving needs, and SPF, DKIM and DMARC, which sending needs.
 
     :param token: the whole ownership text, expected as a TXT record of its own at the domain itself.
     :param mx_host: the host that receives mail for this deployment.
-    :param selector: under which this deployment publishes its DKIM keys.
+    :param host: where the DKIM key is published, below the domain: ``e2a202611a._domainkey``.
+    :param record: the DKIM key record.
     """
     texts, exchangers = ask(name, "TXT"), ask(name, "MX")
-    keys, policies = ask(f"{selector}._domainkey.{name}", "TXT"), ask(f"_dmarc.{name}", "TXT")
+    keys, policies = ask(f"{host}.{name}", "TXT"), ask(f"_dmarc.{name}", "TXT")
     answers = yield (texts, exchangers, keys, policies)
     return (
         _ownership(name, token, answers[texts]),
         _mx(name, mx_host, answers[exchangers]),
         _spf(name, answers[texts]),
-        _dkim(keys.name, answers[keys]),
+        _dkim(keys.name, record, answers[keys]),
         _dmarc(policies.name, answers[policies]),
     )
+
+
+def check_key(name: str, host: str, record: str) -> Check[RecordReport]:
+    """Report on a domain's DKIM key record alone; parameters as for ``check``."""
+    keys = ask(f"{host}.{name}", "TXT")
+    answers = yield (keys,)
+    return _dkim(keys.name, record, answers[keys])
 
 
 def _ownership(name: str, token: str, answer: Answer) -> RecordReport:
@@ -88,13 +96,25 @@ def _spf(name: str, answer: Answer) -> RecordReport:
     return _report("spf", "TXT", name, "v=spf1 … -all", found, status, hint, answer)
 
 
-def _dkim(name: str, answer: Answer) -> RecordReport:
+def _dkim(name: str, record: str, answer: Answer) -> RecordReport:
     status: Status = "missing"
-    hint = "Needed only to send from this domain with a signature."
+    hint = "Needed to send from this domain with its own signature; a long text may have to be split into strings."
     if answer.records:
-        usable = len(answer.records) == 1 and not isinstance(read_key(answer.records[0]), tuple)
-        status, hint = ("found", "") if usable else ("mismatch", "This is not one usable DKIM key.")
-    return _report("dkim", "TXT", name, "v=DKIM1; p=…", _texts(answer), status, hint, answer)
+        status, hint = "mismatch", "Not this key, or not it alone, stands there; publish exactly this record."
+        if len(answer.records) == 1 and _same_key(answer.records[0], record.encode("ascii")):
+            status, hint = "found", ""
+    return _report("dkim", "TXT", name, record, _texts(answer), status, hint, answer)
+
+
+def _same_key(found: bytes, wanted: bytes) -> bool:
+    """Whether verifiers that read ``found`` accept what the key of ``wanted`` has signed."""
+    if isinstance(read_key(found), tuple):
+        return False
+    try:
+        values = [decode_base64(tag_list(text).get(b"p"), "p=") for text in (found, wanted)]
+    except Refused:
+        return False
+    return values[0] == values[1]
 
 
 def _dmarc(name: str, answer: Answer) -> RecordReport:

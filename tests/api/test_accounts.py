@@ -26,8 +26,10 @@ from e2a.flows.accounts import Accounts
 from e2a.flows.agents import Agents
 from e2a.flows.bootstrap import bootstrap_user
 from e2a.flows.directory import Directory
-from e2a.flows.domains import Domains, Record
+from e2a.flows.domainkeys import DomainKeys
+from e2a.flows.domains import Domains, Key, Record
 from e2a.flows.secrets import SecretBook
+from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase
 from tests.support.tenants import OPERATOR_MAILBOX, OWN, SEALER, start
 
@@ -45,7 +47,8 @@ class AccountsApiTests(DatabaseTestCase):
         changed = directory.changed
         secrets = SecretBook(self.db, SEALER, time.time, os.urandom, fallback="deployment secret")
         agents = Agents(self.db, self.addresses, PageTokens(b"k" * 32), own=OWN, production=True, changed=changed)
-        domains = Domains(self.db, self.check_records, os.urandom, own=OWN, production=True, changed=changed)
+        keys = DomainKeys(self.db, SEALER, QuickCpu(), time.time, self.check_key)
+        domains = Domains(self.db, keys, self.check_records, os.urandom, own=OWN, production=True, changed=changed)
         self.api = build_app(
             [
                 KeysResource(Accounts(self.db, time.time, os.urandom, changed)),
@@ -66,8 +69,14 @@ class AccountsApiTests(DatabaseTestCase):
     async def addresses(self, host: str) -> Sequence[str]:
         return ("8.8.8.8",)
 
-    async def check_records(self, name: str, token: str) -> Sequence[Record]:
-        return (Record("ownership", "TXT", name, token, (token,), self.dns_status, ""),)
+    async def check_records(self, name: str, token: str, key: Key) -> Sequence[Record]:
+        return (
+            Record("ownership", "TXT", name, token, (token,), self.dns_status, ""),
+            Record("dkim", "TXT", f"{key.host}.{name}", key.record, (), self.dns_status, ""),
+        )
+
+    async def check_key(self, name: str, host: str, record: str) -> Record:
+        raise AssertionError("not asked here")
 
     async def call(self, method: str, path: str, body: Any = None, key: str | None = None, status: int = 200) -> Any:
         """One request; its JSON answer, or its text; ``key`` defaults to Ana's."""
@@ -197,7 +206,11 @@ class AccountsApiTests(DatabaseTestCase):
             "mx": {"host": "@", "value": "mx.gateway.test", "priority": 10},
             "txt": {"host": "@", "value": token},
         }
+        dkim = made["dns_records"].pop("dkim")
         self.assertEqual(made["dns_records"], records)
+        self.assertTrue(re.fullmatch(r"e2a\d{6}a\._domainkey", dkim["host"]))
+        self.assertTrue(re.fullmatch("v=DKIM1; k=rsa; p=[A-Za-z0-9+/=]{392}", dkim["value"]))
+        self.assertFalse(dkim["active"])
         self.assertNotIn("verified_at", made)
         agent = {"email": "bot@corp.test", "agent_mode": "local"}
         await self.call("POST", "/api/v1/agents", agent, status=400)
@@ -212,7 +225,11 @@ class AccountsApiTests(DatabaseTestCase):
         report = await self.call("GET", "/api/v1/domains/corp.test")
         self.assertEqual(report["records"], proved["records"])
         expected = {"purpose": "ownership", "type": "TXT", "name": "corp.test", "expected": token, "found": [token]}
-        self.assertEqual(report["records"], [{**expected, "status": "found", "hint": ""}])
+        self.assertEqual(report["records"][0], {**expected, "status": "found", "hint": ""})
+        self.assertEqual(report["records"][1]["name"], dkim["host"] + ".corp.test")
+        self.assertEqual(report["dns_records"]["dkim"], {**dkim, "active": True})
+        (listed,) = (await self.call("GET", "/api/v1/domains"))["domains"]
+        self.assertEqual(listed["dns_records"], report["dns_records"])
         await self.call("POST", "/api/v1/agents", agent, status=201)
         await self.call("DELETE", "/api/v1/domains/corp.test", status=400)
         await self.call("DELETE", "/api/v1/agents/bot%40corp.test")

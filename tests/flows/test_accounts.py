@@ -235,7 +235,8 @@ class StartTests(DatabaseTestCase):
             self.db, "SELECT name, organisation_id, verified_at IS NOT NULL AS ok FROM domains ORDER BY 1"
         )
         self.assertEqual(
-            [tuple(row) for row in domains], [("agents.test", None, True), ("mx.gateway.test", None, True)]
+            [tuple(row) for row in domains],
+            [(name, None, True) for name in ("agents.test", "mx.gateway.test", "send.gateway.test")],
         )
         agents = await rows(
             self.db, "SELECT a.id, agent_mode, uid_next FROM agents a JOIN mailboxes ON agent_id = a.id"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,12 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unavailable
 from e2a.flows import domains as module
-from e2a.flows.domains import Domains, Record
+from e2a.flows.domainkeys import DomainKeys
+from e2a.flows.domains import Domains, Key, Record
 from e2a.store.domains import claim_domain
+from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase, make_agent
-from tests.support.tenants import OWN, execute, make_tenant, rows, start
+from tests.support.tenants import OWN, SEALER, execute, make_tenant, rows, start
 
 
 def record(purpose: Any, status: Any, name: str = "corp.test") -> Record:
@@ -33,11 +36,19 @@ class DomainTests(DatabaseTestCase):
         self.domains = self.make(production=True)
 
     def make(self, production: bool) -> Domains:
-        return Domains(self.db, self.check_records, os.urandom, own=OWN, production=production)
+        keys = DomainKeys(self.db, SEALER, QuickCpu(), time.time, self.check_key)
+        return Domains(self.db, keys, self.check_records, os.urandom, own=OWN, production=production)
 
-    async def check_records(self, name: str, token: str) -> Sequence[Record]:
+    async def check_records(self, name: str, token: str, key: Key) -> Sequence[Record]:
         self.asked.append((name, token))
-        return (record("ownership", self.dns.get(token, "missing"), name), record("mx", "mismatch", name))
+        return (
+            record("ownership", self.dns.get(token, "missing"), name),
+            record("mx", "mismatch", name),
+            record("dkim", self.dns.get(key.record, "missing"), name),
+        )
+
+    async def check_key(self, name: str, host: str, record_text: str) -> Record:
+        raise AssertionError("not asked here")
 
     async def refused(self, error: type[Exception], work: Any) -> Any:
         return await self.assertFailure(Deferred.fromCoroutine(work), error)
@@ -80,7 +91,7 @@ class DomainTests(DatabaseTestCase):
         self.dns = {ana.verification_token: "found", bo.verification_token: "found"}
         proved, records = await self.domains.verify(self.bo, "corp.test")
         self.assertTrue(proved.verified)
-        self.assertEqual([each.purpose for each in records], ["ownership", "mx"])
+        self.assertEqual([each.purpose for each in records], ["ownership", "mx", "dkim"])
         await self.refused(Conflict, self.domains.verify(self.ana, "corp.test"))
         carl = await make_tenant(self.db, "carl")
         await self.refused(BadRequest, self.domains.claim(carl, "corp.test"))
@@ -131,7 +142,7 @@ class DomainTests(DatabaseTestCase):
         await self.domains.claim(self.ana, "corp.test")
         proved, records = await self.make(production=False).verify(self.ana, "corp.test")
         self.assertTrue(proved.verified)
-        self.assertEqual([each.status for each in records], ["missing", "mismatch"])
+        self.assertEqual([each.status for each in records], ["missing", "mismatch", "missing"])
 
     async def test_report(self) -> None:
         """The report asks for this claim's own token and changes nothing."""
@@ -183,3 +194,39 @@ class DomainTests(DatabaseTestCase):
         await self.refused(Conflict, self.domains.claim(self.ana, "c.test"))
         await self.domains.claim(self.ana, "b.test")
         self.assertEqual([claim.name for claim in await self.domains.list_claims(self.ana)], ["b.test", "a.test"])
+
+    async def test_dkim_key(self) -> None:
+        """A claim has a key from the start, and each claimant of a name has its own."""
+        ana = await self.domains.claim(self.ana, "corp.test")
+        bo = await self.domains.claim(self.bo, "corp.test")
+        keys = await self.domains.keys([ana, bo])
+        self.assertEqual(set(keys), {ana.id, bo.id})
+        self.assertNotEqual(keys[ana.id].record, keys[bo.id].record)
+        await self.domains.claim(self.ana, "corp.test")
+        self.assertEqual(await self.domains.keys([ana, bo]), keys)
+
+    async def test_dkim_at_verify(self) -> None:
+        """Asking to verify starts signing once the key's record is there, at the first proof or later; the key of a
+        claim that is not proved never signs.
+        """
+        ana = await self.domains.claim(self.ana, "corp.test")
+        bo = await self.domains.claim(self.bo, "corp.test")
+        keys = await self.domains.keys([ana, bo])
+        self.dns = {key.record: "found" for key in keys.values()}
+        await self.refused(PreconditionFailed, self.domains.verify(self.bo, "corp.test"))
+        self.dns = {ana.verification_token: "found"}
+        await self.domains.verify(self.ana, "corp.test")
+        self.assertEqual(await self.domains.keys([ana, bo]), keys)
+        self.dns = {keys[ana.id].record: "found"}
+        await self.domains.report(self.ana, "corp.test")
+        self.assertEqual(await self.domains.keys([ana, bo]), keys)
+        await self.domains.verify(self.ana, "corp.test")
+        found = await self.domains.keys([ana, bo])
+        self.assertIsNotNone(found[ana.id].active_at)
+        self.assertIsNone(found[bo.id].active_at)
+
+    async def test_dkim_key_goes(self) -> None:
+        """The key goes with the claim."""
+        claim = await self.domains.claim(self.ana, "corp.test")
+        await self.domains.release(self.ana, "corp.test")
+        self.assertEqual(await self.domains.keys([claim]), {})

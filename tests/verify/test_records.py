@@ -11,18 +11,20 @@ from .signing import rsa_key
 from .zone import Zone
 
 TOKEN = "e2a-verify=" + "0" * 32
+HOST = "e2a202611a._domainkey"
+RECORD = rsa_key()[1].decode()
 
 
 class RecordsTests(unittest.TestCase):
     def report(self, zone: Zone) -> dict[str, RecordReport]:
-        return {one.purpose: one for one in zone.run(records.check("a.test", TOKEN, "mx.e2a.test"))}
+        return {one.purpose: one for one in zone.run(records.check("a.test", TOKEN, "mx.e2a.test", HOST, RECORD))}
 
     def test_all_found(self) -> None:
         """A domain with everything in place is found throughout, without advice."""
         zone = Zone(
             {("a.test", "TXT"): [b"other", TOKEN.encode(), b"v=spf1 -all"], ("a.test", "MX"): [(10, "mx.e2a.test")]}
         )
-        zone.put("e2a._domainkey.a.test", "TXT", rsa_key()[1])
+        zone.put(f"{HOST}.a.test", "TXT", rsa_key()[1])
         zone.put("_dmarc.a.test", "TXT", b"v=DMARC1; p=reject")
         found = self.report(zone)
         self.assertEqual({one.status for one in found.values()}, {"found"})
@@ -47,7 +49,7 @@ class RecordsTests(unittest.TestCase):
                 ("a.test", "MX"): [(5, "mx.b.test")],
             }
         )
-        zone.put("e2a._domainkey.a.test", "TXT", b"v=DKIM1; p=\x00junk")
+        zone.put(f"{HOST}.a.test", "TXT", b"v=DKIM1; p=\x00junk")
         zone.put("_dmarc.a.test", "TXT", b"v=DMARC1; p=maybe")
         found = self.report(zone)
         self.assertEqual({one.status for one in found.values()}, {"mismatch"})
@@ -71,8 +73,28 @@ class RecordsTests(unittest.TestCase):
         for name, type in [
             ("a.test", "TXT"),
             ("a.test", "MX"),
-            ("e2a._domainkey.a.test", "TXT"),
+            (f"{HOST}.a.test", "TXT"),
             ("_dmarc.a.test", "TXT"),
         ]:
             zone.fail(name, type)
         self.assertEqual({one.status for one in self.report(zone).values()}, {"deferred"})
+
+    def test_dkim_key(self) -> None:
+        """Only the expected key counts, however its record is spelled; another one, a revoked one or two do not."""
+        key = RECORD.partition("p=")[2]
+        other = rsa_key(number=1)[1]
+        for texts, status in (
+            ([RECORD], "found"),
+            ([f"k=rsa;t=s; p={key[:100]} {key[100:]} ;"], "found"),
+            ([other.decode()], "mismatch"),
+            ([RECORD, RECORD], "mismatch"),
+            (["v=DKIM1; k=rsa; p="], "mismatch"),
+            ([f"v=DKIM1; h=sha1; p={key}"], "mismatch"),
+            ([], "missing"),
+        ):
+            zone = Zone()
+            zone.put(f"{HOST}.a.test", "TXT", *(text.encode() for text in texts))
+            self.assertEqual(self.report(zone)["dkim"].status, status, texts)
+            alone = zone.run(records.check_key("a.test", HOST, RECORD))
+            self.assertEqual(alone, self.report(zone)["dkim"])
+        self.assertEqual((alone.name, alone.expected), (f"{HOST}.a.test", RECORD))
