@@ -46,6 +46,13 @@ class Attachment(Shape):
     content_id: str
 
 
+class Automation(Shape):
+    """Whether a program sent a message. Programs should not answer programs."""
+
+    is_auto: bool
+    reasons: list[str] = Field(description="the signs that were found; empty unless is_auto")
+
+
 class MessageSummary(Shape):
     """A received message as lists show it."""
 
@@ -59,6 +66,10 @@ class MessageSummary(Shape):
     subject: str
     conversation_id: str | None
     verified: bool = Field(description="whether the sender is who the From header says")
+    automation: Automation
+    thread_hijack_suspected: bool = Field(
+        description="it quotes a known conversation, but its sender could not be shown to take part; it was left out"
+    )
     status: Literal["unread", "read"]
     size: int = Field(description="octets of the raw message")
     created_at: str = Field(description="when it was received: RFC 3339, UTC, whole seconds")

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from e2a.core.entities import AttachmentInfo, Delivery, InboundMessage
+from e2a.core.entities import (
+    AttachmentInfo,
+    Automation,
+    Conversation,
+    ConversationMessage,
+    Delivery,
+    InboundMessage,
+    Suppression,
+)
 from e2a.core.mail.parts import Content
 
 
@@ -43,6 +51,8 @@ def summary(message: InboundMessage) -> dict[str, Any]:
         "subject": message.subject,
         "conversation_id": message.conversation_id,
         "verified": message.facts.verified,
+        "automation": automation(message.automation),
+        "thread_hijack_suspected": message.thread_hijack_suspected,
         "status": message.inbox_status,
         "size": message.size,
         "created_at": seconds(message.created_at),
@@ -85,6 +95,8 @@ def webhook(message: InboundMessage, content: Content, raw: str, auth_headers: M
         "html": content.html,
         "attachments": [attachment(info) for info in content.attachments],
         "authentication": message.authentication,
+        "automation": automation(message.automation),
+        "thread_hijack_suspected": message.thread_hijack_suspected,
         "auth_headers": dict(auth_headers),
         "defects": list(message.defects),
         "raw_message": raw,
@@ -102,6 +114,51 @@ def notice(message: InboundMessage) -> dict[str, Any]:
         "recipient": message.recipient,
         "subject": message.subject,
         "received_at": micros(message.created_at),
+    }
+
+
+def automation(found: Automation) -> dict[str, Any]:
+    """Whether a program sent a message, and the signs of it. Programs should not answer programs."""
+    return {"is_auto": found.is_auto, "reasons": list(found.reasons)}
+
+
+def conversation(found: Conversation) -> dict[str, Any]:
+    """An entry of the list of conversations."""
+    return {
+        "id": found.id,
+        "subject": found.subject,
+        "participants": list(found.participants),
+        "message_count": found.message_count,
+        "unread": found.unread,
+        "last_message_at": seconds(found.last_message_at),
+    }
+
+
+def conversation_message(message: ConversationMessage) -> dict[str, Any]:
+    """A message as its conversation shows it, received or sent."""
+    return {
+        "message_id": message.id,
+        "direction": message.direction,
+        "from": message.sender,
+        "to": list(message.to),
+        "cc": list(message.cc),
+        "recipient": message.recipient,
+        "subject": message.subject,
+        "verified": message.verified,
+        "status": message.status,
+        "email_message_id": message.email_message_id,
+        "size": message.size,
+        "created_at": seconds(message.created_at),
+    }
+
+
+def suppression(entry: Suppression) -> dict[str, Any]:
+    """An address that is not written to, and why."""
+    return {
+        "address": entry.address,
+        "reason": entry.reason,
+        "message_id": entry.message_id,
+        "created_at": seconds(entry.created_at),
     }
 
 

@@ -8,14 +8,14 @@ mailbox's lock is held until the commit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 import orjson
 
-from e2a.core.entities import Facts
+from e2a.core.entities import Automation, Facts
 
 from .rows import Cursor
 
@@ -58,15 +58,21 @@ class IntakeRow:
     expires_at: datetime
     defects: tuple[str, ...] = ()
     fingerprint: bytes | None = None
+    automation: Automation = field(default_factory=Automation)
+    thread_hijack_suspected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeMail:
-    """One SMTP transaction: the bytes, kept once, and a copy for each recipient."""
+    """One SMTP transaction: the bytes, kept once, and a copy for each recipient.
+
+    :ivar raw_stored: the bytes are stored under ``raw_id`` already; ``raw`` is not looked at.
+    """
 
     raw_id: str
     raw: bytes
     rows: tuple[IntakeRow, ...]
+    raw_stored: bool = False
 
 
 class _Hex:
@@ -93,7 +99,7 @@ _STORE = """
             cc text[], reply_to text[], subject text, email_message_id text, conversation_id text, verified boolean,
             auth_sender text, entity_type text, domain_check text, delegation text, body_hash text,
             authentication jsonb, defects text[], size integer, created_at timestamptz, expires_at timestamptz,
-            fingerprint text
+            fingerprint text, automation jsonb
         )
     ), locked AS MATERIALIZED (
         SELECT agent_id, uid_next FROM mailboxes JOIN unnest($2) AS wanted (agent_id) USING (agent_id)
@@ -117,12 +123,12 @@ _STORE = """
         INSERT INTO messages (
             id, agent_id, direction, uid, raw_id, sender, recipient, tag, to_recipients, cc, reply_to, subject,
             email_message_id, conversation_id, verified, auth_sender, entity_type, domain_check, delegation, body_hash,
-            authentication, defects, size, inbox_status, created_at, expires_at
+            authentication, defects, size, inbox_status, created_at, expires_at, automation
         )
         SELECT
             id, agent_id, 'inbound', uid, raw_id, sender, recipient, tag, to_recipients, cc, reply_to, subject,
             email_message_id, conversation_id, verified, auth_sender, entity_type, domain_check, delegation, body_hash,
-            authentication, defects, size, 'unread', created_at, expires_at
+            authentication, defects, size, 'unread', created_at, expires_at, automation
         FROM fresh
     ), counted AS (
         UPDATE mailboxes AS m SET uid_next = used.top + 1
@@ -151,6 +157,7 @@ _STORE = """
     FROM told CROSS JOIN given LEFT JOIN locked USING (agent_id)
     WHERE given.id NOT IN (SELECT id FROM fresh)
 """
+_ADD_RAW = "INSERT INTO raw_messages (id, size, data) VALUES (%s, %s, %s)"
 _ADD_PART = "INSERT INTO raw_parts (raw_id, part, data) VALUES (%s, %s, %s)"
 
 
@@ -176,24 +183,34 @@ async def store_group(cur: Cursor, mails: Sequence[IntakeMail], usage: bool) -> 
                 seen.add(key)
             outcomes[row.id] = Outcome.STORED
             rows.append(_as_json(len(rows), mail.raw_id, row))
+    fresh = [mail for mail in mails if not mail.raw_stored]
     params = (
         orjson.dumps(rows).decode(),
         list({row["agent_id"] for row in rows}),
-        [mail.raw_id for mail in mails],
-        [len(mail.raw) for mail in mails],
-        [_Hex(memoryview(mail.raw)[:PART_BYTES]) for mail in mails],
+        [mail.raw_id for mail in fresh],
+        [len(mail.raw) for mail in fresh],
+        [_Hex(memoryview(mail.raw)[:PART_BYTES]) for mail in fresh],
         usage,
     )
     await cur.execute_prepared("store_mail", "json, text[], text[], integer[], bytea[], boolean", _STORE, params)
     for row in cur.fetchall():
         outcomes[row.id] = Outcome.GONE if row.gone else Outcome.DUPLICATE
-    for mail in mails:
-        if len(mail.raw) > PART_BYTES and any(outcomes[row.id] is Outcome.STORED for row in mail.rows):
-            whole = memoryview(mail.raw)
-            for start in range(PART_BYTES, len(whole), PART_BYTES):
-                part = _Hex(whole[start : start + PART_BYTES])
-                await cur.execute(_ADD_PART, (mail.raw_id, start // PART_BYTES, part))
+    for mail in fresh:
+        if any(outcomes[row.id] is Outcome.STORED for row in mail.rows):
+            await _add_parts(cur, mail.raw_id, mail.raw)
     return outcomes
+
+
+async def add_raw(cur: Cursor, raw_id: str, raw: bytes) -> None:
+    """Store the bytes of a message. Those that no row of ``messages`` holds are swept away later."""
+    await cur.execute(_ADD_RAW, (raw_id, len(raw), _Hex(memoryview(raw)[:PART_BYTES])))
+    await _add_parts(cur, raw_id, raw)
+
+
+async def _add_parts(cur: Cursor, raw_id: str, raw: bytes) -> None:
+    whole = memoryview(raw)
+    for start in range(PART_BYTES, len(whole), PART_BYTES):
+        await cur.execute(_ADD_PART, (raw_id, start // PART_BYTES, _Hex(whole[start : start + PART_BYTES])))
 
 
 def _as_json(n: int, raw_id: str, row: IntakeRow) -> dict[str, Any]:
@@ -224,4 +241,16 @@ def _as_json(n: int, raw_id: str, row: IntakeRow) -> dict[str, Any]:
         "created_at": row.created_at.isoformat(),
         "expires_at": row.expires_at.isoformat(),
         "fingerprint": None if row.fingerprint is None else row.fingerprint.hex(),
+        "automation": _signs(row),
+    }
+
+
+def _signs(row: IntakeRow) -> dict[str, Any] | None:
+    """Null stands for what most mail is: written by a person, in no strange thread."""
+    if not (row.automation.is_auto or row.thread_hijack_suspected):
+        return None
+    return {
+        "is_auto": row.automation.is_auto,
+        "reasons": row.automation.reasons,
+        "thread_hijack_suspected": row.thread_hijack_suspected,
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from e2a.core.entities import Facts, InboundMessage
+from e2a.core.entities import Automation, Facts, InboundMessage
 
 from .rows import Cursor, many, maybe, one
 
@@ -14,7 +14,7 @@ from .rows import Cursor, many, maybe, one
 COLUMNS = """
     m.id, m.uid, m.agent_id, m.raw_id, m.sender, m.recipient, m.tag, m.to_recipients, m.cc, m.reply_to, m.subject,
     m.email_message_id, m.conversation_id, m.verified, m.auth_sender, m.entity_type, m.domain_check, m.delegation,
-    m.body_hash, m.authentication, m.size, m.inbox_status, m.created_at, m.expires_at, m.defects
+    m.body_hash, m.authentication, m.size, m.inbox_status, m.created_at, m.expires_at, m.defects, m.automation
 """
 _PAGE = f"""
     SELECT {COLUMNS} FROM messages AS m
@@ -61,6 +61,7 @@ Status = Literal["unread", "read", "all"]
 
 def load_message(row: Any) -> InboundMessage:
     """A row of :data:`COLUMNS` as the entity."""
+    signs = row.automation or {}
     return InboundMessage(
         id=row.id,
         uid=row.uid,
@@ -89,6 +90,8 @@ def load_message(row: Any) -> InboundMessage:
         created_at=row.created_at,
         expires_at=row.expires_at,
         defects=tuple(row.defects),
+        automation=Automation(signs.get("is_auto", False), tuple(signs.get("reasons", ()))),
+        thread_hijack_suspected=signs.get("thread_hijack_suspected", False),
     )
 
 

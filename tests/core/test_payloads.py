@@ -60,6 +60,8 @@ class ShapeTests(SynchronousTestCase):
                 ],
                 "authentication": {"spf": {"result": "pass"}},
                 "auth_headers": {"X-E2A-Auth-Verified": "true"},
+                "automation": {"is_auto": False, "reasons": []},
+                "thread_hijack_suspected": False,
                 "defects": [],
                 "raw_message": base64.b64encode(b"raw").decode(),
                 "received_at": "2026-05-01T12:00:00.123456Z",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from e2a.core.entities import InboundMessage
+from e2a.core.entities import Automation, InboundMessage
 from e2a.store import messages
 from e2a.store.rawmail import RawGone, load_raw
 from tests.support.postgres import sql
@@ -29,6 +29,23 @@ class ReadingCase(IntakeCase):
 
     async def read(self, message_id: str, agent_id: str = BOT) -> InboundMessage | None:
         return await self.db.run("read", messages.read_inbound, agent_id, message_id)
+
+
+class SignsTests(ReadingCase):
+    async def test_signs(self) -> None:
+        """What was found of automation and of a strange thread is kept; most mail shows neither."""
+        found = Automation(True, ("list_id", "precedence"))
+        [plain] = await self.fill(1)
+        [auto] = await self.fill(1, automation=found)
+        [strange] = await self.fill(1, thread_hijack_suspected=True)
+        for message_id, automation, suspected in (
+            (plain, Automation(), False),
+            (auto, found, False),
+            (strange, Automation(), True),
+        ):
+            message = await self.read(message_id)
+            assert message is not None
+            self.assertEqual((message.automation, message.thread_hijack_suspected), (automation, suspected))
 
 
 class ListTests(ReadingCase):
