@@ -10,8 +10,8 @@ from e2a.core.rules.limits import Limit
 from .retention import BATCH
 from .rows import Cursor, execute, one
 
-# Two statements: the second sees what others committed while the first waited. The lock ends with the transaction, so an
-# event counts when it is committed and is never overlooked before that.
+# Two statements: the second sees what others committed while the first waited. The lock ends with the transaction, so
+# an event counts when it is committed and is never overlooked before that.
 _CHARGE = """
     SELECT pg_advisory_xact_lock(hashtextextended(%(key)s, 20));
     WITH past AS (

@@ -1,0 +1,145 @@
+"""Waiting for what becomes of a message that was queued.
+
+A notification wakes whoever waits; what they answer is read from the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from e2a.core.entities import OutboundMessage, OutboundRecipient
+from e2a.store import outbound as store
+from e2a.store.rows import Cursor
+
+from .ports import Transactions
+
+#: Statuses that a message leaves by itself, soon.
+UNSETTLED = ("queued",)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A message that was taken in, and how it stands.
+
+    :ivar recipients: empty until it is released.
+    :ivar replayed: the request had been made before; nothing was done now.
+    """
+
+    message: OutboundMessage
+    recipients: tuple[OutboundRecipient, ...] = ()
+    replayed: bool = False
+
+
+async def load_submitted(cur: Cursor, message_id: str) -> Submitted | None:
+    """How a message stands; None when there is no such message any more."""
+    message = await store.get_outbound(cur, message_id)
+    return None if message is None else Submitted(message, await store.recipients_of(cur, message_id))
+
+
+class Outcomes:
+    """Fed by ``store.listener``: ``changed`` takes notifications of ``e2a_changed``, ``gap`` its return after a
+    loss.
+    """
+
+    def __init__(self, database: Transactions, clock: IReactorTime) -> None:
+        self._database = database
+        self._clock = clock
+        self._watches: dict[str, set[Watch]] = {}
+
+    def watch(self, message_id: str) -> Watch:
+        """Hear of every change from now on, until the ``with`` block ends. Begin before the message is committed."""
+        return Watch(message_id, self._watches, self._clock, self._read)
+
+    def changed(self, payload: str) -> None:
+        """Take in ``outbound <message id>``; other kinds are not meant for us."""
+        kind, _, message_id = payload.partition(" ")
+        if kind == "outbound":
+            for watch in tuple(self._watches.get(message_id, ())):
+                watch.wake()
+
+    def gap(self) -> None:
+        """Anything may have changed unheard."""
+        for watches in tuple(self._watches.values()):
+            for watch in tuple(watches):
+                watch.wake()
+
+    async def _read(self, message_id: str) -> Submitted | None:
+        return await self._database.run("read outcome", load_submitted, message_id)
+
+
+class Watch:
+    """One who waits for one message."""
+
+    def __init__(
+        self,
+        message_id: str,
+        watches: dict[str, set[Watch]],
+        clock: IReactorTime,
+        read: Callable[[str], Awaitable[Submitted | None]],
+    ) -> None:
+        self._message_id = message_id
+        self._watches = watches
+        self._clock = clock
+        self._read = read
+        self._woken = False
+        self._waiting: Deferred[None] | None = None
+
+    def __enter__(self) -> Watch:
+        self._watches.setdefault(self._message_id, set()).add(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        watches = self._watches[self._message_id]
+        watches.discard(self)
+        if not watches:
+            del self._watches[self._message_id]
+
+    def wake(self) -> None:
+        """The message may have changed."""
+        self._woken = True
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    async def settled(self, submitted: Submitted, seconds: float) -> Submitted:
+        """The message once its outcome is known, or as it stands when the time is over.
+
+        :raises Unavailable: the database cannot be asked. The message is stored all the same.
+        """
+        deadline = self._clock.seconds() + seconds
+        while submitted.message.status in UNSETTLED:
+            left = deadline - self._clock.seconds()
+            if left <= 0:
+                break
+            if not self._woken:
+                await self._pause(left)
+            if self._woken:
+                self._woken = False
+                found = await self._read(self._message_id)
+                if found is None:
+                    break
+                submitted = Submitted(found.message, found.recipients, submitted.replayed)
+        return submitted
+
+    async def _pause(self, seconds: float) -> None:
+        waiting: Deferred[None] = Deferred()
+        self._waiting = waiting
+
+        def over() -> None:
+            self._waiting = None
+            waiting.callback(None)
+
+        timer = self._clock.callLater(seconds, over)
+        try:
+            await waiting
+        finally:
+            self._waiting = None
+            if timer.active():
+                timer.cancel()
