@@ -177,7 +177,7 @@ class World:
 
     def clean(self) -> None:
         """No mail, nothing due, and the log flushed."""
-        self.query(f"TRUNCATE {_MAIL_TABLES}")
+        self.query(f"TRUNCATE {_MAIL_TABLES} CASCADE")
         self.postgres.execute("CHECKPOINT")
 
     def file(self, name: str, text: str) -> Path:

@@ -77,12 +77,16 @@ class RecoveryTests(SystemCase):
         dead, good = WebhookSink(silent=True), WebhookSink()
         self.addCleanup(dead.stop)
         self.addCleanup(good.stop)
-        daemon = self.daemon().start()
+        stub = self.stub()
+        stub.load({"dead.test": {"A": ["127.0.0.1"]}})
+        daemon = self.daemon(environment={"E2A_DNS_SERVERS": stub.address}).start()
         api = self.owner(daemon)
-        stuck, quick = api.agent("stuck", webhook_url=dead.url), api.agent("quick", webhook_url=good.url)
+        stuck = api.agent("stuck", webhook_url=f"http://dead.test:{dead.port}/hook")
+        quick = api.agent("quick", webhook_url=good.url)
         for number in range(40):
             data = mail(f"{number}@sender.test", SENDER, stuck)
             self.assertEqual(send(daemon.smtp_port, SENDER, [stuck], data).code, 250)
+        dead.wait_for(1)
         self.assertEqual(send(daemon.smtp_port, SENDER, [quick], mail("q@sender.test", SENDER, quick)).code, 250)
         # Shorter than the time-out of one attempt at the silent endpoint.
         good.wait_for(1, timeout=8)
