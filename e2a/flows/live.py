@@ -102,6 +102,12 @@ class LongPoll:
         self._wakes = wakes
         self._clock = clock
         self._now = now
+        self._bells: set[_Bell] = set()
+
+    def stop(self) -> None:
+        """Answer everybody who waits now: nothing came."""
+        for bell in tuple(self._bells):
+            bell.end()
 
     async def __call__(
         self, agent_id: str, after: int | None, filters: Filters, timeout: float
@@ -118,6 +124,7 @@ class LongPoll:
         # Before the first read, so that nothing arrives unheard between reading and listening.
         unsubscribe = self._wakes.subscribe(agent_id, bell.ring)
         deadline = self._clock.callLater(timeout, bell.end)
+        self._bells.add(bell)
         try:
             while True:
                 message, cursor = await self._database.run(
@@ -127,6 +134,7 @@ class LongPoll:
                     return message, cursor
         finally:
             unsubscribe()
+            self._bells.discard(bell)
             if deadline.active():
                 deadline.cancel()
 

@@ -103,6 +103,7 @@ class Gateway:
         self._ports: dict[str, IListeningPort] = {}
         self._tls: Any = None
         self._waiting: Callable[[], tuple[str, ...]] = lambda: ("starting",)
+        self._end_long_polls: Callable[[], None] = lambda: None
         self._backlog = Backlog(0, 0.0, 0)
 
     def bind(self) -> list[IListeningPort]:
@@ -221,7 +222,8 @@ class Gateway:
         deliveries.start()
         stack.on_stop("webhook deliveries", deliveries.stop, 25.0)
         stack.on_stop("WebSockets", hub.close)
-        readiness = Readiness(database, lambda: listener.connected, {}, now=time.monotonic)
+        signs_of_life = {"webhook deliveries": lambda: deliveries.idle_seconds}
+        readiness = Readiness(database, lambda: listener.connected, signs_of_life, now=time.monotonic)
         site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness)
         factory = self._smtp(database, resolver, directory)
         self._open(stack, factory, site, lambda: _missing(database, listener))
@@ -367,6 +369,7 @@ class Gateway:
         )
         site = BoundedSite(api, api.body_limit, reactor=self._reactor, random=os.urandom, client_address=client_address)
         site.noisy = False
+        self._end_long_polls = waiting.stop
         return site
 
     def _open(
@@ -382,6 +385,7 @@ class Gateway:
                 factory.abort()
 
         async def finish_requests() -> None:
+            self._end_long_polls()
             try:
                 await site.drain().addTimeout(HTTP_SECONDS, self._reactor)
             except TimeoutError:

@@ -164,6 +164,11 @@ class Deliveries:
         """Deliveries claimed and not finished."""
         return self._held
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago it last looked for work."""
+        return self._pump.idle_seconds
+
     async def stop(self, grace: float = 20.0) -> None:
         """Claim nothing more, let running requests finish for ``grace`` seconds, write everything down.
 

@@ -28,11 +28,18 @@ class Periodic:
         self._active = False
         self._again = False
         self._timer: IDelayedCall | None = None
+        self._ended = clock.seconds()
         self._stopping: list[Deferred[None]] = []
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago a round last ended: its sign of life."""
+        return self._clock.seconds() - self._ended
 
     def start(self) -> None:
         """Start the first round at once."""
         self._running = True
+        self._ended = self._clock.seconds()
         self.wake()
 
     async def stop(self) -> None:
@@ -64,6 +71,7 @@ class Periodic:
             except Exception:
                 # One error must not end the series: the next round may find a better world.
                 self._log.failure("{name} failed and will be tried again", name=self._name)
+            self._ended = self._clock.seconds()
         self._active = False
         if self._running:
             self._timer = self._clock.callLater(self._interval, self.wake)

@@ -117,6 +117,13 @@ class LongPollTests(DatabaseTestCase):
         """With a time-out of zero the mailbox is looked at once."""
         self.assertEqual(await self.wait(timeout=0), (None, 0))
 
+    async def test_stop(self) -> None:
+        """When the daemon stops, those who wait are answered at once that nothing came."""
+        waiting = self.wait()
+        await self.settled()
+        self.poll.stop()
+        self.assertEqual(await waiting, (None, 0))
+
     async def test_who_leaves_frees_everything(self) -> None:
         """A cancelled wait keeps no timer and no subscription."""
         waiting = self.wait()

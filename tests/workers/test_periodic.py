@@ -37,6 +37,15 @@ class PeriodicTests(SynchronousTestCase):
         self.clock.advance(100)
         self.assertEqual((self.rounds, self.clock.getDelayedCalls()), (2, []))
 
+    def test_sign_of_life(self) -> None:
+        """The time since the last round ended tells a stuck worker from a resting one."""
+        periodic = Periodic("test", 10.0, self.clock, self.slow)
+        periodic.start()
+        self.clock.advance(30)
+        self.assertEqual(periodic.idle_seconds, 30)
+        self.pending[0].callback(None)
+        self.assertEqual(periodic.idle_seconds, 0)
+
     def test_survives_errors(self) -> None:
         """Any error is logged and the next round comes all the same; an unavailable database is no traceback."""
         errors: list[Exception] = [RuntimeError("boom"), Unavailable("no database")]
