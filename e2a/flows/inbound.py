@@ -129,7 +129,7 @@ class Inbound:
                 size=len(raw),
                 created_at=created_at,
                 expires_at=created_at + RETENTION,
-                fingerprint=_fingerprint(parsed.email_message_id, content),
+                fingerprint=_fingerprint(recipient.tag, parsed.email_message_id, content),
             )
 
         rows = tuple(row(recipient) for recipient in envelope.recipients)
@@ -145,8 +145,8 @@ def _digests(raw: bytes, data: bytes) -> tuple[str, bytes]:
     return hashlib.sha256(raw).hexdigest(), hashlib.sha256(data).digest()
 
 
-def _fingerprint(email_message_id: str, content: bytes) -> bytes | None:
-    """What makes two transmissions the same one; None where a repeat cannot be told from a second message."""
+def _fingerprint(tag: str, email_message_id: str, content: bytes) -> bytes | None:
+    """What makes two transmissions to one agent the same; None where a repeat cannot be told from a second message."""
     if not email_message_id:
         return None
-    return hashlib.sha256(email_message_id.encode() + b"\0" + content).digest()
+    return hashlib.sha256(f"{tag}\0{email_message_id}\0".encode() + content).digest()

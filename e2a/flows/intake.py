@@ -20,7 +20,7 @@ from .ports import Metrics, Now, Transactions
 
 #: Rows and bytes of one group at the most.
 GROUP_ROWS = 500
-GROUP_BYTES = 4 * 2**20
+GROUP_BYTES = 2 * 2**20
 ALONE_BYTES = 256 * 2**10
 #: Bytes waiting for a commit at the most; beyond it the sender is asked to come again.
 QUEUE_BYTES = 256 * 2**20

@@ -103,6 +103,13 @@ class InboundTests(DatabaseTestCase):
         self.assertEqual((mine.recipient, mine.tag), ("Bot+news@Agents.Test", "news"))
         self.assertEqual(mine.raw_id, theirs.raw_id)
 
+    async def test_two_tags(self) -> None:
+        """Two tagged addresses of one agent are two recipients, in one transaction and in two."""
+        await self.accept(MAIL, "bot+a@agents.test", "bot+b@agents.test")
+        await self.accept(MAIL, "bot+c@agents.test")
+        await self.accept(MAIL, "bot+a@agents.test")
+        self.assertEqual([message.tag for message in await self.stored()], ["a", "b", "c"])
+
     async def test_lost_answer(self) -> None:
         """The same transmission again is answered OK and stored once; another body under the same id is stored."""
         await self.accept()
