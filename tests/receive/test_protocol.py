@@ -152,12 +152,12 @@ class RecipientTests(SessionCase):
         )
         self.assertEqual(self.gateway.asked, ["nobody@x.test", "postmaster", "postmaster@x.test", "bot@x.test"])
 
-    def test_same_agent_twice(self) -> None:
-        """One agent named several times is accepted each time and receives one copy."""
+    def test_same_recipient_twice(self) -> None:
+        """One recipient named several times is accepted each time and receives one copy; another tag is another one."""
         self.assertEqual(self.codes(b"bot@x.test", b"BOT@X.test", b"bot+t@x.test", b"bot2@x.test"), [250] * 4)
         self.peer_.say(b"DATA\r\n.\r\n")
         ((envelope, _),) = self.gateway.accepted
-        self.assertEqual([r.address for r in envelope.recipients], ["bot@x.test", "bot2@x.test"])
+        self.assertEqual([r.address for r in envelope.recipients], ["bot@x.test", "bot+t@x.test", "bot2@x.test"])
 
     def test_limit(self) -> None:
         """One recipient too many is 452 4.5.3, and the others stay."""
