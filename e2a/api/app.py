@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -30,7 +31,7 @@ from e2a.core.rules import permissions
 
 from . import body, errors
 from .auth import Authorizer
-from .routing import DEFAULT_MAX_BODY, Call, Reply, Route, Stream, routes_of
+from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Reply, Route, Stream, body_for, routes_of
 
 #: Stands for the request's client address; ``site`` reads it from trusted proxies.
 ClientAddress = Callable[[http.Request], str]
@@ -68,6 +69,7 @@ class Api(Resource):
         clock: IReactorTime,
         random: RandomBytes,
         client_address: ClientAddress = socket_address,
+        message_body: int = body_for(25 * 2**20),
     ) -> None:
         super().__init__()
         self._authorizer = authorizer
@@ -79,6 +81,8 @@ class Api(Resource):
         self.routes: list[Route] = []
         for resource in resources:
             for route, handler in routes_of(resource):
+                if route.max_body == MESSAGE_BODY:
+                    route = replace(route, max_body=message_body)
                 self._add(route, handler)
         self._klein.handle_errors(Exception)(self._failed)  # type: ignore[arg-type]
         self._tree = self._klein.resource()
@@ -322,10 +326,12 @@ def build_app(
     clock: IReactorTime,
     random: RandomBytes,
     client_address: ClientAddress = socket_address,
+    message_body: int = body_for(25 * 2**20),
 ) -> Api:
     """The API as one twisted.web resource.
 
     :param resources: instances whose methods carry ``@route``.
     :param random: for request ids.
+    :param message_body: octets that a request with a message in it may have.
     """
-    return Api(resources, authorizer, clock, random, client_address)
+    return Api(resources, authorizer, clock, random, client_address, message_body)

@@ -51,10 +51,12 @@ def failure(
     code: str | None = None,
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Reply:
     """The answer for one failure.
 
     :param problem: whether the client asked for the RFC 9457 form.
+    :param details: further members of that form (RFC 9457 section 3.2).
     """
     # Texts may quote the sender's input, which may hold line breaks.
     line = " ".join(text.split())
@@ -68,6 +70,7 @@ def failure(
     if field is not None:
         document["field"] = field
     document["request_id"] = request_id
+    document |= details or {}
     return Reply(orjson.dumps(document) + b"\n", status, extra, PROBLEM)
 
 
@@ -91,4 +94,5 @@ def refusal(error: E2AError, *, problem: bool, request_id: str) -> Reply:
         code=error.code,
         field=error.field,
         headers=headers,
+        details=error.details,
     )

@@ -23,6 +23,15 @@ from e2a.core.rules.permissions import ALL_PERMISSIONS, PUBLIC
 #: Request bodies over this many bytes are 413, unless the route says otherwise.
 DEFAULT_MAX_BODY = 65_536
 
+#: For ``max_body``: what carries a message, whose limit the deployment sets (``body_for``).
+MESSAGE_BODY = -1
+
+
+def body_for(max_message_bytes: int) -> int:
+    """Octets of JSON that a message of that length can need: half as much again for escapes."""
+    return max_message_bytes * 3 // 2 + DEFAULT_MAX_BODY
+
+
 Word = TypeVar("Word", bound=str)
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -182,7 +191,7 @@ def route(
 
     :param action: the permission that the caller needs, or ``public``.
     :param query: the query parameters that reach ``call.query``.
-    :param max_body: bytes of request body above which the answer is 413.
+    :param max_body: bytes of request body above which the answer is 413; ``MESSAGE_BODY``: as messages need.
     """
     if method not in _METHODS:
         raise TypeError(f"{method} is not a method that routes may serve")

@@ -99,6 +99,21 @@ def attachment(raw: bytes, index: int) -> tuple[AttachmentInfo, bytes] | None:
     return _info(index, leaves[index], len(octets)), octets
 
 
+def bodies(raw: bytes, media_types: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+    """The decoded octets of every part of these types, in MIME order, with its type."""
+    for leaf in _leaves(raw):
+        if leaf.media_type in media_types:
+            yield leaf.media_type, _octets(raw, leaf)
+
+
+def attachments(raw: bytes) -> Iterator[tuple[AttachmentInfo, bytes]]:
+    """Every attachment with its decoded octets, in the order and with the indexes of ``content``."""
+    _, _, leaves = _sorted(raw)
+    for index, leaf in enumerate(leaves):
+        octets = _octets(raw, leaf)
+        yield _info(index, leaf, len(octets)), octets
+
+
 def _sorted(raw: bytes) -> tuple[str, str, list[_Leaf]]:
     """The text, the HTML and what is left: parts after the first text of a kind are attachments, so that none hides."""
     bodies = {"text/plain": "", "text/html": ""}

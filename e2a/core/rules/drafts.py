@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -193,7 +194,10 @@ def forwarded(asked: Asked, original: Original, own: frozenset[str], files: Sequ
     content = _content(asked, required=False)
     content["files"] = (*content["files"], *files)
     if quote:
-        content["text"] = f"{content['text']}\r\n\r\n{quote}" if content["text"] else quote
+        if content["html"]:
+            content["html"] += f"<hr><pre>{html.escape(quote)}</pre>"
+        if content["text"] or not content["html"]:
+            content["text"] = f"{content['text']}\r\n\r\n{quote}" if content["text"] else quote
     return Draft(
         message_type="forward",
         recipients=checked_recipients(asked.to, asked.cc, asked.bcc, own),
