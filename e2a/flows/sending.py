@@ -268,7 +268,7 @@ class SendingFlow:
             )
         states = {target.address: str(target.state) for target in job.targets}
         states |= {recipient.address: recipient.state for recipient in decision.recipients}
-        words = (sending.provider_id(text) for state, _, text in answers.values() if state == "sent")
+        words = (sending.provider_id(text, answers) for state, _, text in answers.values() if state == "sent")
         return Outcome(
             held=job.held,
             recipients=decision.recipients,

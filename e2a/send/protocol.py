@@ -109,14 +109,15 @@ class Client(Protocol):
         self.used = 0
         self.clean = True
         self.answered = False
+        self._leaving = False
         self.on_lost: Callable[[Client], object] | None = None
 
     # --- the session --------------------------------------------------------------------------------------------------
 
     @property
     def usable(self) -> bool:
-        """Whether the connection stands and has nothing to say."""
-        return self._error is None and not self._replies and not self._buffer and not self._lines
+        """Whether the connection stands, the server has nothing to say and has not said that it closes (421)."""
+        return self._error is None and not (self._leaving or self._replies or self._buffer or self._lines)
 
     async def greet(self, hostname: str) -> None:
         """Read the greeting, say EHLO (HELO to a server of RFC 821).
@@ -150,7 +151,10 @@ class Client(Protocol):
         :param options: an ``IOpenSSLClientConnectionCreator``, which decides whether the certificate is checked.
         :raises SessionError: with ``tls`` set unless the server refused EHLO.
         """
-        reply = await self._command("STARTTLS")
+        try:
+            reply = await self._command("STARTTLS")
+        except SessionError as error:
+            raise SessionError(error.text, error.code, tls=True) from error
         if reply.code != 220:
             raise SessionError(reply.text, reply.code, tls=True)
         if not self.usable:
@@ -295,7 +299,7 @@ class Client(Protocol):
             if not pipelining:
                 self._write(f"{command}\r\n".encode("ascii"))
             reply = await self._reply(min(self._waits.command, max(until - self._clock.seconds(), 0.0)))
-            self.answered = self.answered or reply.code != 421
+            self.answered = self.answered or not self._leaving
             if reply.kind == 3:
                 raise SessionError("the server answered out of order")
             if refused is not None:
@@ -344,7 +348,9 @@ class Client(Protocol):
     async def _reply(self, seconds: float) -> Reply:
         if not self._replies:
             await self._wait("reply", seconds)
-        return self._replies.popleft()
+        reply = self._replies.popleft()
+        self._leaving = self._leaving or reply.code == 421
+        return reply
 
     async def _wait(self, what: Literal["reply", "tls", "block"], seconds: float) -> None:
         self._check()

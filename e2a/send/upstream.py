@@ -74,14 +74,11 @@ class UpstreamServer:
 
     async def send(self, envelope_from: str, recipients: Sequence[str], data: bytes, permit: Permit) -> Transmission:
         try:
-            client = await self._pool.acquire()
-            if client.used:
-                done = await self._transmit(client, envelope_from, recipients, data, permit)
-                if client.answered or done.withheld:
-                    return done
-                # An old session that the server had left: it never saw this message.
-                client = await self._pool.acquire(fresh=True)
-            return await self._transmit(client, envelope_from, recipients, data, permit)
+            done = await self._attempt(False, envelope_from, recipients, data, permit)
+            if done is None:
+                done = await self._attempt(True, envelope_from, recipients, data, permit)
+            assert done is not None
+            return done
         except SessionError as error:
             answer = Answer("deferred", error.code, error.text)
             return Transmission(dict.fromkeys(recipients, answer), unreachable=True)
@@ -92,11 +89,15 @@ class UpstreamServer:
         """Close idle sessions; those in use are closed when their message is done."""
         self._pool.close()
 
-    async def _transmit(
-        self, client: Client, envelope_from: str, recipients: Sequence[str], data: bytes, permit: Permit
-    ) -> Transmission:
+    async def _attempt(
+        self, fresh: bool, envelope_from: str, recipients: Sequence[str], data: bytes, permit: Permit
+    ) -> Transmission | None:
+        """None: the session was an old one that the server had left; it never saw this message."""
+        client = await self._pool.acquire(fresh)
+        old = client.used > 0
         try:
-            return await client.transmit(envelope_from, recipients, data, permit)
+            done = await client.transmit(envelope_from, recipients, data, permit)
+            return None if old and not (client.answered or done.withheld) else done
         finally:
             self._pool.release(client)
 

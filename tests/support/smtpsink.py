@@ -140,6 +140,8 @@ class SmtpSink:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._loop.call_soon(self._loop.stop)
 
+        if self._loop.is_closed():
+            return
         asyncio.run_coroutine_threadsafe(end(), self._loop)
         self._thread.join(5)
         self._loop.close()
@@ -268,6 +270,8 @@ class SmtpSink:
         if reply:
             session.writer.write(reply.encode() + b"\r\n")
             await session.writer.drain()
+            if reply.startswith("421"):
+                raise ConnectionAbortedError
 
 
 def _path(argument: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -112,13 +112,14 @@ def decide(
     return Decision(tuple(settled), delay if again and not over else None, total, error[:500])
 
 
-def provider_id(text: str) -> str:
+def provider_id(text: str, recipients: Collection[str] = ()) -> str:
     """The Message-ID that a server says it has given to the message, in angle brackets; "" when it names none.
 
-    A queue id is not a Message-ID. Amazon SES answers with the left side of the one that it writes.
+    A queue id is not a Message-ID, and neither is a recipient's address. Amazon SES answers with the left side of the
+    one that it writes.
     """
-    match = _MESSAGE_ID.search(text)
-    if match is not None:
-        return match[0]
+    for found in _MESSAGE_ID.findall(text):
+        if found[1:-1].lower() not in recipients:
+            return str(found)
     match = _BARE_ID.fullmatch(text.strip())
     return f"<{match[1]}>" if match is not None else ""
