@@ -1,0 +1,186 @@
+"""Pages that a link in a mail leads to. GET shows and changes nothing, because scanners open links; POST acts.
+
+There is no login: the link's token says who may. It must not leak, so a page loads nothing from elsewhere, runs no
+script, is kept nowhere, and tells no other site where it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import Request
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+
+from e2a.core.errors import E2AError, TooManyRequests
+from e2a.core.ids import RandomBytes
+
+_STYLE = (
+    "body{font:1em/1.5 system-ui,sans-serif;max-width:42em;margin:3em auto;padding:0 1em;color:#222;background:#fff}"
+    "h1{font-size:1.4em}dt{font-weight:600}dd{margin:0 0 .6em;overflow-wrap:anywhere}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1em}"
+    "button{font:inherit;padding:.5em 1.2em;margin:.3em .6em .3em 0;cursor:pointer}"
+    "iframe{width:100%;height:24em;border:1px solid #ccc}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Server": "e2a",
+}
+
+#: ``(request) -> address`` of the client, proxies seen through.
+ClientAddress = Callable[[Request], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """:ivar body: HTML, everything dynamic in it escaped.
+    :ivar headers: set on top of those that every page has.
+    """
+
+    status: int
+    title: str
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request. :ivar values: query and form fields, the first of each name; of one that both give, the query's."""
+
+    path: str
+    values: Mapping[str, str]
+    client_ip: str
+
+    @property
+    def token(self) -> str:
+        return self.values.get("token") or self.values.get("t") or ""
+
+
+class Handler(Protocol):
+    """A page. What it raises becomes a page too: an ``E2AError`` with its text."""
+
+    async def show(self, visit: Visit) -> Page:
+        """GET: must change nothing that matters."""
+        ...
+
+    async def act(self, visit: Visit) -> Page:
+        """POST."""
+        ...
+
+
+def paragraph(text: str) -> str:
+    """Text as a paragraph."""
+    return f"<p>{escape(text)}</p>"
+
+
+def form(path: str, token: str, content: str) -> str:
+    """A form that posts back to the page's own path. :param content: HTML with its buttons."""
+    return (
+        f'<form method="post" action="{escape(path)}"><input type="hidden" name="token" value="{escape(token)}">'
+        f"{content}</form>"
+    )
+
+
+def button(name: str, value: str, label: str) -> str:
+    return f'<button type="submit" name="{escape(name)}" value="{escape(value)}">{escape(label)}</button>'
+
+
+def document(page: Page) -> bytes:
+    """The page as a whole HTML document."""
+    title = escape(page.title)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>'
+        f'{title}</title><meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>'
+        f"</head><body><h1>{title}</h1>{page.body}</body></html>\n"
+    ).encode("utf-8", "replace")
+
+
+class Pages(Resource):
+    """Serves the pages by path, and leaves every other path to ``rest``.
+
+    :param random: for request ids.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(
+        self, pages: Mapping[str, Handler], rest: IResource, *, client_address: ClientAddress, random: RandomBytes
+    ) -> None:
+        super().__init__()
+        self._pages = {path.encode("ascii"): handler for path, handler in pages.items()}
+        self._rest: Any = rest
+        self._client_address = client_address
+        self._random = random
+
+    def render(self, request: Any) -> Any:
+        handler = self._pages.get(request.path)
+        if handler is None:
+            return self._rest.render(request)
+        request_id = self._random(8).hex()
+        request.setHeader("X-Request-Id", request_id)
+        serving = Deferred.fromCoroutine(self._serve(request, handler, request_id))
+        request.notifyFinish().addErrback(lambda _: serving.cancel())
+        serving.addErrback(lambda failure: failure.trap(CancelledError))
+        return NOT_DONE_YET
+
+    async def _serve(self, request: Any, handler: Handler, request_id: str) -> None:
+        act = {b"GET": handler.show, b"HEAD": handler.show, b"POST": handler.act}.get(request.method)
+        if act is None:
+            page = Page(405, "Not possible", paragraph("This page is read or posted."), {"Allow": "GET, HEAD, POST"})
+        else:
+            page = await self._page(request, act, request_id)
+        content = document(page)
+        request.setResponseCode(page.status)
+        for name, value in {**_HEADERS, **page.headers, "Content-Length": str(len(content))}.items():
+            request.setHeader(name, value)
+        if request.method != b"HEAD":
+            request.write(content)
+        request.finish()
+
+    async def _page(self, request: Any, act: Callable[[Visit], Awaitable[Page]], request_id: str) -> Page:
+        try:
+            values = {
+                name.decode("ascii", "replace"): given[0].decode("utf-8", "replace").replace("\0", "\ufffd")
+                for name, given in (request.args or {}).items()
+            }
+            return await act(Visit(request.path.decode("ascii"), values, self._client_address(request)))
+        except CancelledError:
+            raise
+        except E2AError as error:
+            if error.status >= 500:
+                cause = repr(error.__cause__ or error)
+                self._log.warn(
+                    "request {request_id} was answered {status}: {cause}",
+                    request_id=request_id,
+                    status=error.status,
+                    cause=cause,
+                )
+            headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyRequests) else {}
+            return Page(error.status, "This did not work", paragraph(_sentence(error.text)), headers)
+        except Exception:
+            self._log.failure("request {request_id} failed", Failure(), request_id=request_id)
+            return Page(500, "This did not work", paragraph(f"Internal error; the request id is {request_id}."))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
