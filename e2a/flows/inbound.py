@@ -1,4 +1,4 @@
-"""receive → verify → store: what happens between the end of DATA and the 250.
+"""receive → verify → thread → store: what happens between the end of DATA and the 250.
 
 Delivery starts from the committed rows (``workers.deliveries``, ``flows.live``), never from here.
 """
@@ -10,17 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from e2a.core import ids
-from e2a.core.entities import Envelope, Facts, Recipient
+from e2a.core.entities import Automation, Envelope, Facts, Recipient
 from e2a.core.errors import HeaderTooLarge, MailLoop, UnknownRecipient
+from e2a.core.mail.automation import classify
+from e2a.core.mail.conversations import Thread
 from e2a.core.mail.headers import HeaderBlock, header_size, scan
 from e2a.core.mail.message import MAX_HOPS, ParsedMessage, kept_bytes, parse
 from e2a.core.mail.trace import trace_header
 from e2a.core.trust.verdict import Verdict
 from e2a.store.intake import IntakeMail, IntakeRow, Outcome
 
+from .bounces import Bounces
 from .directory import Directory
 from .intake import ALONE_BYTES, GroupIntake
 from .ports import Cpu, Metrics, Now
+from .threading import Threading
 
 #: A header section over this is refused; other large servers draw the same line.
 MAX_HEADER_BYTES = 256 * 2**10
@@ -46,6 +50,8 @@ class Inbound:
         self,
         directory: Directory,
         judge: Judge,
+        threading: Threading,
+        bounces: Bounces,
         intake: GroupIntake,
         cpu: Cpu,
         metrics: Metrics,
@@ -56,14 +62,23 @@ class Inbound:
     ) -> None:
         self._directory = directory
         self._judge = judge
+        self._threading = threading
+        self._bounces = bounces
         self._intake = intake
         self._cpu = cpu
         self._metrics = metrics
         self._hostname = hostname
         self._now = now
         self._random = random
-        #: Answers a RCPT; see ``Directory.recipient``.
-        self.recipient = directory.recipient
+
+    async def recipient(self, address: str) -> Recipient | None:
+        """Whom a RCPT address reaches: an agent by its own address, or the one that sent a message by its return path.
+
+        :raises Unavailable: the database cannot be asked.
+        """
+        if self._bounces.ours(address):
+            return await self._bounces.recipient(address)
+        return await self._directory.recipient(address)
 
     async def accept(self, envelope: Envelope, data: bytes) -> str:
         """Verify and store one message for every recipient, or for none.
@@ -88,7 +103,9 @@ class Inbound:
             body_hash, content = await self._cpu.run(_digests, raw, data)
         else:
             body_hash, content = _digests(raw, data)
-        mail = self._mail(envelope, parsed, verdict, raw, body_hash, content)
+        signs = classify(block, envelope.mail_from, verdict.sender)
+        threads = await self._threads(envelope, data, block, parsed, verdict)
+        mail = self._mail(envelope, parsed, verdict, signs, threads, raw, body_hash, content)
         outcomes = await self._intake.store(mail)
         for outcome in outcomes.values():
             self._metrics.count("inbound_copies", outcome=outcome.value)
@@ -97,8 +114,28 @@ class Inbound:
         self._metrics.count("inbound_messages", verified=str(verdict.verified).lower())
         return f"OK {mail.rows[0].id}"
 
+    async def _threads(
+        self, envelope: Envelope, data: bytes, block: HeaderBlock, parsed: ParsedMessage, verdict: Verdict
+    ) -> dict[str, Thread]:
+        """Each agent's thread for the message; a report about a message belongs where that message does.
+
+        What a report changes is recorded before it is stored: if storing fails it comes again, and changes nothing.
+        """
+        reported = await self._bounces.take(envelope, data, block)
+        others = list(dict.fromkeys(one.agent_id for one in envelope.recipients if one.agent_id not in reported))
+        threads = await self._threading.resolve(others, block, parsed, verdict)
+        return threads | {agent_id: Thread(conversation) for agent_id, conversation in reported.items()}
+
     def _mail(
-        self, envelope: Envelope, parsed: ParsedMessage, verdict: Verdict, raw: bytes, body_hash: str, content: bytes
+        self,
+        envelope: Envelope,
+        parsed: ParsedMessage,
+        verdict: Verdict,
+        signs: Automation,
+        threads: dict[str, Thread],
+        raw: bytes,
+        body_hash: str,
+        content: bytes,
     ) -> IntakeMail:
         now = self._now()
         created_at = datetime.fromtimestamp(now, UTC)
@@ -122,7 +159,7 @@ class Inbound:
                 reply_to=parsed.reply_to,
                 subject=parsed.subject,
                 email_message_id=parsed.email_message_id,
-                conversation_id=None,
+                conversation_id=threads[recipient.agent_id].conversation_id,
                 facts=facts,
                 authentication=verdict.authentication,
                 defects=parsed.defects,

@@ -32,8 +32,10 @@ from ..api.secrets import SecretsResource
 from ..api.site import BoundedSite, ClientAddresses
 from ..api.system import System
 from ..core.errors import SettingsError
+from ..core.mail.conversations import ConversationMac
 from ..core.settingchecks import host_port
 from ..core.settings import Settings
+from ..core.trust.bouncetoken import BounceTokens
 from ..core.trust.pagetoken import PageTokens
 from ..core.trust.sealing import Sealer, SealingError
 from ..deliver.hub import Hub
@@ -43,6 +45,7 @@ from ..deliver.websocket import LiveSockets
 from ..flows.accounts import Accounts
 from ..flows.agents import Agents
 from ..flows.bootstrap import OPERATOR, ensure_start, operator_address
+from ..flows.bounces import Bounces
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
 from ..flows.domainkeys import DomainKeys
@@ -55,6 +58,7 @@ from ..flows.readiness import Readiness
 from ..flows.retention import Retention
 from ..flows.secrets import SecretBook
 from ..flows.signing import Signing
+from ..flows.threading import Threading
 from ..receive.factory import InboundFactory
 from ..receive.limits import Limits
 from ..store import schema
@@ -225,7 +229,7 @@ class Gateway:
         signs_of_life = {"webhook deliveries": lambda: deliveries.idle_seconds}
         readiness = Readiness(database, lambda: listener.connected, signs_of_life, now=time.monotonic)
         site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness)
-        factory = self._smtp(database, resolver, directory)
+        factory = self._smtp(database, resolver, directory, sealer)
         self._open(stack, factory, site, lambda: _missing(database, listener))
 
     def _domain_keys(
@@ -284,13 +288,21 @@ class Gateway:
         self._metrics.gauge("oldest_due_delivery_seconds", lambda: self._backlog.oldest, "how long the oldest is due")
         self._metrics.gauge("failed_deliveries", lambda: self._backlog.failed, "deliveries that ran out of attempts")
 
-    def _smtp(self, database: Database, resolver: Resolver, directory: Directory) -> InboundFactory:
+    def _smtp(self, database: Database, resolver: Resolver, directory: Directory, sealer: Sealer) -> InboundFactory:
         """Mail in."""
         settings = self._settings
         intake = GroupIntake(database, time.time, self._metrics, usage=settings.usage_tracking)
         inbound = Inbound(
             directory,
             Verifier(resolver, self._cpu, time.time),
+            Threading(database, ConversationMac(sealer.derive("conversation mac")), time.time),
+            Bounces(
+                database,
+                BounceTokens(sealer.derive("bounce token")),
+                self._cpu,
+                self._metrics,
+                sender_domain=self._own.sender,
+            ),
             intake,
             self._cpu,
             self._metrics,

@@ -9,11 +9,15 @@ from typing import Any
 
 from e2a.core.entities import Envelope, InboundMessage, Recipient
 from e2a.core.errors import HeaderTooLarge, MailLoop, Unavailable, UnknownRecipient
+from e2a.core.mail.conversations import ConversationMac
 from e2a.core.mail.headers import HeaderBlock
+from e2a.core.trust.bouncetoken import BounceTokens
 from e2a.core.trust.verdict import ArcResult, DmarcResult, SpfResult, Verdict, conclude
+from e2a.flows.bounces import Bounces
 from e2a.flows.directory import Directory
 from e2a.flows.inbound import Inbound
 from e2a.flows.intake import GroupIntake
+from e2a.flows.threading import Threading
 from e2a.service.cpu import InlineCpu
 from e2a.service.metrics import NoMetrics
 from e2a.store.messages import list_inbound
@@ -21,6 +25,8 @@ from e2a.store.rawmail import load_raw
 from tests.support.postgres import DatabaseTestCase, make_agent
 
 NOW = 1_777_636_800.0
+MACS = ConversationMac(b"m" * 32)
+TOKENS = BounceTokens(b"b" * 32)
 MAIL = (
     b"From: Ana <ana@corp.test>\r\nTo: bot@agents.test, other@agents.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
     b"Message-ID: <1@corp.test>\r\nX-E2A-Auth-Verified: true\r\n\r\nHello \xff\0\r\n"
@@ -30,16 +36,17 @@ MAIL = (
 class SpfJudge:
     """Verdicts without DNS: SPF says what the test wants."""
 
-    def __init__(self, spf: str = "pass") -> None:
+    def __init__(self, spf: str = "pass", author: str = "ana@corp.test") -> None:
         self.spf = spf
+        self.author = author
 
     async def verify(self, envelope: Envelope, raw: bytes, block: HeaderBlock) -> Verdict:
         spf = SpfResult(self.spf, "corp.test", aligned=True)
-        return conclude(envelope, block, "ana@corp.test", spf, (), DmarcResult("none"), ArcResult("none"))
+        return conclude(envelope, block, self.author, spf, (), DmarcResult("none"), ArcResult("none"))
 
 
-class InboundTests(DatabaseTestCase):
-    """``Inbound.accept``"""
+class InboundCase(DatabaseTestCase):
+    """An ``Inbound`` for two agents, with everything but the verdict real."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -47,9 +54,12 @@ class InboundTests(DatabaseTestCase):
         await make_agent(self.db, "other@agents.test", "cloud", "https://hooks.test/x")
         counter = itertools.count()
         metrics = NoMetrics()
+        self.judge = SpfJudge()
         self.inbound = Inbound(
             Directory(self.db, lambda: NOW, operator="postmaster@mx.e2a.test"),
-            SpfJudge(),
+            self.judge,
+            Threading(self.db, MACS, lambda: NOW),
+            Bounces(self.db, TOKENS, InlineCpu(), metrics, sender_domain="send.e2a.test"),
             GroupIntake(self.db, lambda: NOW, metrics),
             InlineCpu(),
             metrics,
@@ -58,14 +68,14 @@ class InboundTests(DatabaseTestCase):
             random=lambda count: next(counter).to_bytes(count, "big"),
         )
 
-    async def accept(self, raw: bytes = MAIL, *addresses: str) -> str:
+    async def accept(self, raw: bytes = MAIL, *addresses: str, mail_from: str = "ana@corp.test") -> str:
         recipients = [await self.inbound.recipient(address) for address in addresses or ("bot@agents.test",)]
         assert all(recipients)
-        return await self.inbound.accept(self.envelope(*recipients), raw)
+        return await self.inbound.accept(self.envelope(*recipients, mail_from=mail_from), raw)
 
-    def envelope(self, *recipients: Recipient | None) -> Envelope:
+    def envelope(self, *recipients: Recipient | None, mail_from: str = "ana@corp.test") -> Envelope:
         known = tuple(recipient for recipient in recipients if recipient is not None)
-        return Envelope("192.0.2.7", "mail.corp.test", "ana@corp.test", known, "ESMTP", "0a1b2c3d", NOW)
+        return Envelope("192.0.2.7", "mail.corp.test", mail_from, known, "ESMTP", "0a1b2c3d", NOW)
 
     async def stored(self, agent_id: str = "bot@agents.test") -> list[InboundMessage]:
         async def work(cur: Any) -> list[InboundMessage]:
@@ -78,6 +88,10 @@ class InboundTests(DatabaseTestCase):
             return await load_raw(cur, message.raw_id)
 
         return await self.db.run("raw", work)
+
+
+class InboundTests(InboundCase):
+    """``Inbound.accept``"""
 
     async def test_row_and_bytes(self) -> None:
         """The row says what the header says; the bytes are the sender's below our trace, without forged headers."""
