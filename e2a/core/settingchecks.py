@@ -162,9 +162,20 @@ def data_directory(given: str, environ: Mapping[str, str], root: bool, directory
     return posixpath.join(base, "e2a")
 
 
+def local_host(name: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if name.lower() == "localhost" or name.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def complaints(settings: Settings) -> list[str]:
     """What is wrong with the keys taken together."""
     smtp, upstream, oauth = settings.smtp, settings.outbound_smtp, settings.oauth
+    direct = settings.outbound.route == "direct"
     rules = [
         (
             bool(smtp.tls_cert) != bool(smtp.tls_key),
@@ -174,7 +185,15 @@ def complaints(settings: Settings) -> list[str]:
             smtp.max_connections_per_address > smtp.max_connections,
             "smtp.max_connections_per_address: must not exceed smtp.max_connections",
         ),
-        (bool(upstream.from_domain) and not upstream.host, "outbound_smtp.from_domain: needs outbound_smtp.host"),
+        (
+            bool(upstream.from_domain) and not upstream.host and not direct,
+            "outbound_smtp.from_domain: needs outbound_smtp.host",
+        ),
+        (direct and not upstream.from_domain, "outbound.route: direct needs outbound_smtp.from_domain"),
+        (
+            upstream.tls == "none" and bool(upstream.host) and not local_host(upstream.host),
+            "outbound_smtp.tls: none is for an upstream server on this machine only",
+        ),
         (bool(upstream.host) and not upstream.from_domain, "outbound_smtp.host: needs outbound_smtp.from_domain"),
         (bool(upstream.username) and not upstream.host, "outbound_smtp.username: needs outbound_smtp.host"),
         (

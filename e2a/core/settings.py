@@ -175,10 +175,50 @@ class OutboundSmtp:
         "Port: 587 uses STARTTLS, 465 TLS from the first byte.",
         check=checks.between(1, 65535),
     )
+    tls: str = key(
+        "auto",
+        "E2A_OUTBOUND_SMTP_TLS",
+        "`auto`: TLS from the first byte on port 465, else STARTTLS, which a `username` makes obligatory; not used "
+        "towards this machine itself. `required`: STARTTLS or nothing. `implicit`: TLS from the first byte. `none`: "
+        "never; only towards this machine. Certificates are always checked.",
+        check=checks.one_of("auto", "required", "implicit", "none"),
+    )
+    ca_file: str = key(
+        "",
+        "E2A_OUTBOUND_SMTP_CA_FILE",
+        "PEM file of the certificate authorities trusted for the upstream server, instead of the system's.",
+    )
+    connections: int = key(
+        16,
+        "E2A_OUTBOUND_SMTP_CONNECTIONS",
+        "Connections to the upstream server at one time; each is used for many messages.",
+        check=checks.between(1, 1000),
+    )
     username: str = key("", "E2A_OUTBOUND_SMTP_USERNAME", "Empty: no authentication.")
     password: str = key("", "E2A_OUTBOUND_SMTP_PASSWORD", "Password of `username`.", secret=True)
     from_domain: str = key(
         "", "E2A_OUTBOUND_SMTP_FROM_DOMAIN", "Domain of the sender address of mail to people.", check=checks.domain
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """How mail to people goes out."""
+
+    route: str = key(
+        "upstream",
+        "E2A_OUTBOUND_ROUTE",
+        "`upstream`: through `outbound_smtp.host`. `direct`: straight to the servers of each recipient's domain, which "
+        "needs port 25 outwards, a host name with matching reverse DNS, and an address of good repute.",
+        check=checks.one_of("upstream", "direct"),
+    )
+    unknown: str = key(
+        "retry",
+        "E2A_OUTBOUND_UNKNOWN",
+        "When the connection is lost after a message was transmitted whole, nobody knows whether it was taken. "
+        "`retry`: transmit it once more, after 15 minutes at least, which may make a second copy. `hold`: never "
+        "transmit it again by itself, which may lose it.",
+        check=checks.one_of("retry", "hold"),
     )
 
 
@@ -271,6 +311,7 @@ class Settings:
     signing: Signing = Signing()
     webhooks: Webhooks = Webhooks()
     outbound_smtp: OutboundSmtp = OutboundSmtp()
+    outbound: Outbound = Outbound()
     oauth: OAuth = OAuth()
     metrics: Metrics = Metrics()
     log: Log = Log()
@@ -280,6 +321,13 @@ class Settings:
     @property
     def production(self) -> bool:
         return self.env == "production"
+
+    @property
+    def sending(self) -> bool:
+        """Whether there is a way out for mail to people."""
+        return bool(self.outbound_smtp.host) or (
+            self.outbound.route == "direct" and bool(self.outbound_smtp.from_domain)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,11 +190,13 @@ class Outbox:
             self._outcomes.append(outcome)
             if claim.lease.begun:
                 self._unwritten[claim.job.held] = claim.lease
-            if unreachable:
+            now = self._clock.seconds()
+            if unreachable and now >= destination.rests_until:
+                # Several attempts that fail together are one failure.
                 rest = min(REST_SECONDS * 2.0 ** min(destination.failures, 10), MOST_REST_SECONDS)
                 destination.failures += 1
-                destination.rests_until = self._clock.seconds() + rest
-            else:
+                destination.rests_until = now + rest
+            elif not unreachable:
                 destination.failures = 0
         self._write()
 
