@@ -31,8 +31,8 @@ INSERT INTO messages (id, agent_id, direction, uid, raw_id, sender, recipient, t
         verified, auth_sender, domain_check, body_hash, authentication, size, inbox_status)
     SELECT 'msg_' || md5('%(tag)s' || n), '%(agent)s', 'inbound', %(uid)s + n, 'raw_%(tag)s' || n, 'ana@sender0.test',
         '%(agent)s', '{%(agent)s}', 'The figures of week ' || n, '<%(tag)s' || n || '@fill.test>', true,
-        'ana@sender0.test', 'spf=pass; dkim=pass', md5(n::text) || md5(n::text), '{}', 2048,
-        CASE WHEN n %% 100 < %(read)s THEN 'read' ELSE 'unread' END
+        'ana@sender0.test', 'spf=pass; dkim=pass', encode(sha256(convert_to(repeat('x', 2048), 'UTF8')), 'hex'), '{}',
+        2048, CASE WHEN n %% 100 < %(read)s THEN 'read' ELSE 'unread' END
     FROM generate_series(1, %(rows)s) n
 """
 
