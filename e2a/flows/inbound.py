@@ -167,6 +167,8 @@ class Inbound:
                 created_at=created_at,
                 expires_at=created_at + RETENTION,
                 fingerprint=_fingerprint(recipient.tag, parsed.email_message_id, content),
+                automation=signs,
+                thread_hijack_suspected=threads[recipient.agent_id].hijack_suspected,
             )
 
         rows = tuple(row(recipient) for recipient in envelope.recipients)
