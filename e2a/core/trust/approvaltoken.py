@@ -1,0 +1,84 @@
+"""Links that decide about one held message: ``b64url(payload).b64url(HMAC-SHA256)``, both without padding.
+
+The payload is ``message id|action|expiry`` with the expiry in Unix seconds. A token says nothing about the message's
+state: whoever acts on it asks the database, which lets one decision through. The key belongs to the deployment alone,
+so that nobody who holds a secret of an account can make a link.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import re
+from base64 import b64decode, urlsafe_b64encode
+from typing import Literal, get_args
+
+Action = Literal["approve", "reject"]
+
+#: Seconds for which a link still answers after the time to decide has passed, so that late clicks are told why.
+GRACE = 600
+
+_ID = re.compile(r"[!-{}~]{1,200}")
+_PAYLOAD = re.compile(r"([!-{}~]{1,200})\|(approve|reject)\|([0-9]{1,12})")
+_LONGEST = 1000
+
+
+class TokenRefused(Exception):
+    """The token decides nothing: malformed, not made here, or made for the other action."""
+
+
+class TokenExpired(Exception):
+    """The token was good once."""
+
+
+class ApprovalTokens:
+    """:param key: 32 octets that only this deployment has: ``Sealer.derive("approval")``."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def make(self, message_id: str, action: Action, expires_at: int) -> str:
+        """:param expires_at: Unix seconds, the last at which the token is good.
+        :raises ValueError: an id that cannot stand in a token, or an action that does not exist.
+        """
+        if not _ID.fullmatch(message_id) or action not in get_args(Action):
+            raise ValueError("not a message id and an action")
+        payload = f"{message_id}|{action}|{expires_at:d}".encode("ascii")
+        return f"{_text(payload)}.{_text(self._mac(payload))}"
+
+    def read(self, token: str, action: Action, now: float) -> str:
+        """The id of the message that the token decides about.
+
+        :param action: what it is used for.
+        :param now: Unix time in seconds.
+        :raises TokenRefused: it is good for nothing here.
+        :raises TokenExpired: its time has passed.
+        """
+        if len(token) > _LONGEST:
+            raise TokenRefused
+        payload, mac = (_octets(part) for part in (*token.split(".", 1), "")[:2])
+        if not hmac.compare_digest(mac, self._mac(payload)):
+            raise TokenRefused
+        match = _PAYLOAD.fullmatch(payload.decode("latin-1"))
+        if match is None or match[2] != action:
+            raise TokenRefused
+        if now > int(match[3]):
+            raise TokenExpired
+        return match[1]
+
+    def _mac(self, payload: bytes) -> bytes:
+        return hmac.digest(self._key, payload, hashlib.sha256)
+
+
+def _text(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+
+
+def _octets(text: str) -> bytes:
+    """What the text encodes; nothing for any other spelling of the same octets."""
+    try:
+        octets = b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        return b""
+    return octets if _text(octets) == text else b""
