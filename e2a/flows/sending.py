@@ -34,8 +34,8 @@ BATCH = 100
 
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
-#: ``sign(raw, domain)``: the message with a DKIM signature of that domain, if there is a key.
-Sign = Callable[[bytes, str], Awaitable[bytes]]
+#: ``sign(raw, domain, at)``: the message with a DKIM signature of that domain and time, if there is a key.
+Sign = Callable[[bytes, str, float], Awaitable[bytes]]
 #: ``envelope(message_id, domain)``: the envelope sender, to which bounces of that message return.
 EnvelopeSender = Callable[[str, str], str]
 
@@ -231,7 +231,7 @@ class SendingFlow:
         return self._outcome(job, targets, answers), done.unreachable
 
     async def _bytes(self, job: Job) -> bytes:
-        """The message as it goes out: CRLF line ends throughout, signed."""
+        """The message as it goes out, the same at each attempt: CRLF line ends throughout, signed."""
         if job.raw_id is None:
             raise rawmail.RawGone(job.message_id)
         raw = await self._database.run("load raw", rawmail.load_raw, job.raw_id)
@@ -239,7 +239,7 @@ class SendingFlow:
             raw = await self._cpu.run(_with_crlf, raw)
         else:
             raw = _with_crlf(raw)
-        return await self._sign(raw, _domain(job.sender))
+        return await self._sign(raw, _domain(job.sender), job.created_at.timestamp())
 
     def _outcome(
         self,

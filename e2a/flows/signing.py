@@ -78,17 +78,18 @@ class Signing:
             self._sender_domain,
         )
 
-    async def sign(self, raw: bytes, domain: str) -> bytes:
+    async def sign(self, raw: bytes, domain: str, at: float | None = None) -> bytes:
         """The message with a DKIM-Signature of ``domain`` on top; as it was when the domain has no active key.
 
         :param raw: lines end with CRLF.
         :param domain: the domain of the From address, lower-case.
+        :param at: the signature's Unix time, so that a later attempt sends the same bytes; None: now.
         :raises Unavailable: the database cannot be asked.
         """
         signer = await self._signer(domain)
         if signer is None:
             return raw
-        arguments = (raw, domain, signer.selector, signer.key, self._now())
+        arguments = (raw, domain, signer.selector, signer.key, self._now() if at is None else at)
         try:
             if len(raw) <= INLINE_BYTES:
                 return dkimsign.signed(*arguments)

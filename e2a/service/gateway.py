@@ -61,10 +61,11 @@ from ..flows.signing import Signing
 from ..flows.threading import Threading
 from ..receive.factory import InboundFactory
 from ..receive.limits import Limits
+from ..store import outbox as outbox_rows
 from ..store import schema
 from ..store.backlog import Backlog, read_backlog
 from ..store.database import Database
-from ..store.listener import CHANGED, MAIL, Listener
+from ..store.listener import CHANGED, MAIL, OUTBOX, Listener
 from ..store.organisations import has_members
 from ..verify import records
 from ..verify.resolver import Resolver
@@ -79,6 +80,7 @@ from .doors import Door, bind, http_door, smtp_door
 from .lifecycle import DRAIN_SECONDS, Stack
 from .metrics import LagProbe, PrometheusMetrics
 from .options import own_names, sealer_of, with_secret
+from .sending import way_out
 from .tls import server_context
 from .welcome import welcome
 
@@ -109,6 +111,7 @@ class Gateway:
         self._waiting: Callable[[], tuple[str, ...]] = lambda: ("starting",)
         self._end_long_polls: Callable[[], None] = lambda: None
         self._backlog = Backlog(0, 0.0, 0)
+        self._outbox = 0, 0.0
 
     def bind(self) -> list[IListeningPort]:
         """Bind the ports and read the certificate, both while the process may.
@@ -225,8 +228,18 @@ class Gateway:
         stack.on_stop("webhook connections", webhooks.close)
         deliveries.start()
         stack.on_stop("webhook deliveries", deliveries.stop, 25.0)
-        stack.on_stop("WebSockets", hub.close)
         signs_of_life = {"webhook deliveries": lambda: deliveries.idle_seconds}
+        outbox = way_out(self._reactor, settings, database, resolver, signing.sign, sealer, self._cpu, self._metrics)
+        if outbox is not None:
+            sender = outbox.worker
+            stack.on_stop("upstream connections", outbox.close)
+            listener.observe(OUTBOX, sender.wake)
+            listener.on_gap(sender.wake)
+            sender.start()
+            stack.on_stop("outbox", sender.stop, 40.0)
+            signs_of_life["outbox"] = lambda: sender.idle_seconds
+            self._metrics.gauge("outbox_attempts_running", lambda: sender.in_flight, "messages being sent")
+        stack.on_stop("WebSockets", hub.close)
         readiness = Readiness(database, lambda: listener.connected, signs_of_life, now=time.monotonic)
         site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness)
         factory = self._smtp(database, resolver, directory, sealer)
@@ -270,6 +283,7 @@ class Gateway:
 
         async def look_at_backlog() -> None:
             self._backlog = await database.run("backlog", read_backlog)
+            self._outbox = await database.run("outbox backlog", outbox_rows.read_backlog)
 
         retention = RetentionWorker(self._reactor, Retention(database, self._metrics))
         retention.start()
@@ -286,6 +300,8 @@ class Gateway:
         self._metrics.gauge("websockets", lambda: hub.connected, "open WebSockets")
         self._metrics.gauge("due_deliveries", lambda: self._backlog.due, "webhook deliveries whose time has come")
         self._metrics.gauge("oldest_due_delivery_seconds", lambda: self._backlog.oldest, "how long the oldest is due")
+        self._metrics.gauge("outbox_messages", lambda: self._outbox[0], "messages that wait to be sent")
+        self._metrics.gauge("oldest_outbox_message_seconds", lambda: self._outbox[1], "how long the oldest has waited")
         self._metrics.gauge("failed_deliveries", lambda: self._backlog.failed, "deliveries that ran out of attempts")
 
     def _smtp(self, database: Database, resolver: Resolver, directory: Directory, sealer: Sealer) -> InboundFactory:

@@ -19,9 +19,10 @@ from .connection import Connection, Target
 
 #: Inbound mail was committed; the payload has one line ``agent_id message_id`` for each copy.
 MAIL = "e2a_mail"
-#: A row that caches hold has changed or gone; the payload is ``kind id``, kind one of key, agent, domain, secret,
-#: session.
+#: A row that caches hold has changed or gone; the payload is ``kind id``, kind one of ``changes.Kind``.
 CHANGED = "e2a_changed"
+#: Mail to people was queued; the payload is empty.
+OUTBOX = "e2a_outbox"
 
 #: Seconds between attempts to connect; the last one repeats.
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -34,7 +35,7 @@ class Listener:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, dsn: str, channels: tuple[str, ...] = (MAIL, CHANGED)) -> None:
+    def __init__(self, reactor: Any, dsn: str, channels: tuple[str, ...] = (MAIL, CHANGED, OUTBOX)) -> None:
         self._reactor = reactor
         self._target = Target(reactor, dsn)
         self._channels = channels

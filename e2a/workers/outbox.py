@@ -114,6 +114,11 @@ class Outbox:
         """Jobs claimed and not finished."""
         return len(self._running)
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago it last looked for work."""
+        return self._pump.idle_seconds
+
     async def stop(self, grace: float = 30.0) -> None:
         """Claim nothing more, give back what is not being transmitted, let the rest end for ``grace`` seconds, and
         write everything down. What is cut off after that has an unknown outcome if it was transmitted whole.

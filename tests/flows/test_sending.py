@@ -59,8 +59,8 @@ class Case(DatabaseTestCase):
         self.flow = self.make_flow()
 
     def make_flow(self, *, direct: bool = False, policy: UnknownPolicy = "retry", database: Any = None) -> SendingFlow:
-        async def sign(raw: bytes, domain: str) -> bytes:
-            return f"Signed-By: {domain}\r\n".encode() + raw
+        async def sign(raw: bytes, domain: str, at: float) -> bytes:
+            return f"Signed-By: {domain} {at}\r\n".encode() + raw
 
         return SendingFlow(
             database or self.db,
@@ -97,7 +97,9 @@ class Attempts(Case):
         await queue_message(self.db, "m1", "ann@people.test", "bob@people.test")
         await self.run_due()
         expected = ("bounce+msg_m1@agents.test", ("ann@people.test", "bob@people.test"))
-        self.assertEqual(self.upstream.transmitted, [(*expected, b"Signed-By: agents.test\r\n" + RAW)])
+        ((*envelope, data),) = self.upstream.transmitted
+        self.assertEqual(tuple(envelope), expected)
+        self.assertTrue(data.startswith(b"Signed-By: agents.test ") and data.endswith(b"\r\n" + RAW))
         self.assertEqual(await status(self.db), "sent")
         self.assertEqual(set((await states(self.db)).values()), {"sent"})
         self.assertEqual(await jobs(self.db), [])
@@ -204,7 +206,7 @@ class Attempts(Case):
     async def test_signing_fails(self) -> None:
         """A message that cannot be prepared waits its turn like any other that does not go."""
 
-        async def broken(raw: bytes, domain: str) -> bytes:
+        async def broken(raw: bytes, domain: str, at: float) -> bytes:
             raise ZeroDivisionError
 
         await queue_message(self.db)
@@ -426,7 +428,7 @@ class Leases(Case):
         (claim,) = await self.claim()
         waiting: Deferred[bytes] = Deferred()
 
-        async def slow(raw: bytes, domain: str) -> bytes:
+        async def slow(raw: bytes, domain: str, at: float) -> bytes:
             return await waiting
 
         self.flow._sign = slow

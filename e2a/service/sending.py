@@ -1,0 +1,97 @@
+"""The way out for mail to people, put together from the settings."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ..core.errors import SettingsError
+from ..core.rules.sending import UnknownPolicy
+from ..core.settings import Settings
+from ..core.trust.bouncetoken import BounceTokens
+from ..core.trust.sealing import Sealer
+from ..deliver.safeagent import load_trust_root
+from ..flows.ports import Cpu, Metrics, Transactions
+from ..flows.sending import SendingFlow, Sign
+from ..send.direct import DirectToMx
+from ..send.upstream import Server, Tls, UpstreamServer
+from ..workers.outbox import Outbox
+
+#: Attempts at a time on the direct route, and for one domain of these.
+DIRECT_TOTAL = 128
+DIRECT_PER_DOMAIN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """:ivar close: closes idle connections, when the worker has stopped."""
+
+    worker: Outbox
+    close: Callable[[], None]
+
+
+def way_out(
+    reactor: Any,
+    settings: Settings,
+    database: Transactions,
+    resolver: Any,
+    sign: Sign,
+    sealer: Sealer,
+    cpu: Cpu,
+    metrics: Metrics,
+) -> WayOut | None:
+    """The outbox worker, not started; None when there is no way out.
+
+    :raises SettingsError: the upstream server's authorities cannot be read.
+    """
+    if not settings.sending:
+        return None
+    direct = settings.outbound.route == "direct"
+    route: DirectToMx | UpstreamServer
+    if direct:
+        route = DirectToMx(reactor, resolver, settings.smtp.domain, random.shuffle, production=settings.production)
+        total, per_destination = DIRECT_TOTAL, DIRECT_PER_DOMAIN
+    else:
+        connections = settings.outbound_smtp.connections
+        route = UpstreamServer(reactor, upstream_server(settings), settings.smtp.domain, size=connections)
+        # A few more than there are connections, so that the next message is prepared while one is being sent.
+        total = per_destination = connections + 4
+    flow = SendingFlow(
+        database,
+        route,
+        sign,
+        BounceTokens(sealer.derive("bounce token")).address,
+        cpu,
+        metrics,
+        direct=direct,
+        policy=cast(UnknownPolicy, settings.outbound.unknown),
+        usage=settings.usage_tracking,
+        now=time.time,
+        monotonic=time.monotonic,
+        random=random.random,
+    )
+    return WayOut(Outbox(flow, reactor, total=total, per_destination=per_destination), route.close)
+
+
+def upstream_server(settings: Settings) -> Server:
+    """The upstream server as the settings describe it.
+
+    :raises SettingsError: ``ca_file`` cannot be used.
+    """
+    upstream = settings.outbound_smtp
+    try:
+        trust_root = load_trust_root(Path(upstream.ca_file).read_bytes()) if upstream.ca_file else None
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"outbound_smtp.ca_file: {upstream.ca_file} cannot be used: {error}"]) from error
+    return Server(
+        host=upstream.host,
+        port=upstream.port,
+        username=upstream.username,
+        password=upstream.password,
+        tls=cast(Tls, upstream.tls),
+        trust_root=trust_root,
+    )
