@@ -64,7 +64,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request. :ivar values: query and form fields, the first of each name; of one that both give, the query's."""
+    """One request. :ivar values: query and form fields, the first of each name; of one that both give, the form's."""
 
     path: str
     values: Mapping[str, str]
