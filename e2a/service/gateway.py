@@ -23,6 +23,7 @@ from .. import __version__
 from ..api.agents import AgentsResource
 from ..api.app import build_app
 from ..api.auth import Authorizer
+from ..api.conversations import ConversationsResource
 from ..api.domains import DomainsResource
 from ..api.keys import KeysResource
 from ..api.live import Live
@@ -30,6 +31,7 @@ from ..api.messages import Messages
 from ..api.models import Info
 from ..api.secrets import SecretsResource
 from ..api.site import BoundedSite, ClientAddresses
+from ..api.suppressions import SuppressionsResource
 from ..api.system import System
 from ..core.errors import SettingsError
 from ..core.mail.conversations import ConversationMac
@@ -46,6 +48,7 @@ from ..flows.accounts import Accounts
 from ..flows.agents import Agents
 from ..flows.bootstrap import OPERATOR, ensure_start, operator_address
 from ..flows.bounces import Bounces
+from ..flows.conversations import Conversations
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
 from ..flows.domainkeys import DomainKeys
@@ -58,6 +61,7 @@ from ..flows.readiness import Readiness
 from ..flows.retention import Retention
 from ..flows.secrets import SecretBook
 from ..flows.signing import Signing
+from ..flows.suppressions import Suppressions
 from ..flows.threading import Threading
 from ..receive.factory import InboundFactory
 from ..receive.limits import Limits
@@ -385,6 +389,8 @@ class Gateway:
             DomainsResource(domains, own.smtp),
             AgentsResource(agents),
             Messages(mailbox),
+            ConversationsResource(Conversations(database, tokens, now)),
+            SuppressionsResource(Suppressions(database, tokens)),
             Live(mailbox, sockets.live_resource),
         ]
         client_address = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
