@@ -37,7 +37,7 @@ from e2a.core.mail.conversations import ConversationMac, new_id
 from e2a.core.rules import limits as rules
 from e2a.core.rules.drafts import Draft
 from e2a.core.rules.idempotency import Once
-from e2a.store import agents, idempotency, intake, limits, outbox, suppressions
+from e2a.store import agents, conversations, idempotency, intake, limits, outbox, suppressions
 from e2a.store import outbound as store
 from e2a.store.intake import IntakeMail, IntakeRow
 from e2a.store.retention import forget_raws
@@ -98,6 +98,7 @@ class Prepared:
 
     :ivar message: its row; the status is decided when it is stored.
     :ivar replaces: the bytes of the same message as they were held; None for a message that is not stored yet.
+    :ivar answers: the received message that it answers, "" when it answers none.
     """
 
     message: OutboundMessage
@@ -107,6 +108,7 @@ class Prepared:
     reply_to: str = ""
     new_conversation: bool = False
     replaces: str | None = None
+    answers: str = ""
 
     @property
     def to_people(self) -> bool:
@@ -226,9 +228,11 @@ class Outbound:
         await limits.charge(cur, rules.SEND, agent.id)
         if not prepared.new_conversation:
             await self._break_loop(cur, message)
-        if current.hitl_enabled:
-            return await self._hold(cur, current, prepared)
-        return await self.release(cur, prepared)
+        held = current.hitl_enabled
+        submitted = await (self._hold(cur, current, prepared) if held else self.release(cur, prepared))
+        if prepared.answers and message.conversation_id is not None:
+            await conversations.adopt(cur, agent.id, prepared.answers, message.conversation_id)
+        return submitted
 
     async def _break_loop(self, cur: Cursor, message: OutboundMessage) -> None:
         """Two programs that answer each other stop here.
@@ -360,7 +364,9 @@ class Outbound:
             automation=Automation(True, ("auto_submitted",)) if draft.auto else Automation(),
         )
         replaces = None if held is None else held.raw_id
-        return Prepared(message, raw, body_hash, targets, identity.reply_to or "", new_conversation, replaces)
+        return Prepared(
+            message, raw, body_hash, targets, identity.reply_to or "", new_conversation, replaces, draft.answers
+        )
 
     # --- releasing ----------------------------------------------------------------------------------------------------
 

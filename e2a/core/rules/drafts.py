@@ -105,6 +105,7 @@ class Draft:
     :ivar conversation_id: None: a new conversation begins.
     :ivar in_reply_to: the Message-ID it answers; ``""`` when it answers none.
     :ivar references: every ancestor's Message-ID, oldest first (RFC 5322 3.6.4).
+    :ivar answers: our id of the received message it answers; it joins the conversation unless it has one.
     :ivar entity: content composed before, which stands instead of ``text``, ``html`` and ``files``.
     """
 
@@ -119,6 +120,7 @@ class Draft:
     references: tuple[str, ...] = ()
     auto: Auto = ""
     on_behalf_of: str = ""
+    answers: str = ""
     entity: bytes = field(default=b"", repr=False)
 
 
@@ -180,6 +182,7 @@ def answer(asked: Asked, original: Original, own: frozenset[str], *, reply_all: 
         in_reply_to=references[-1] if references else "",
         references=references,
         auto="auto-replied" if asked.auto else "",
+        answers=message.id,
         **content,
     )
 
