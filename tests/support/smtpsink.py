@@ -1,8 +1,8 @@
 """An SMTP server in a thread of its own that does what the test says, at every step, and keeps a ledger.
 
 A step is ``connect``, a verb in upper case, ``body`` (while the message is being received) or ``end`` (its final dot).
-An action is a reply's text, ``DROP`` (close the connection), ``HANG`` (never answer), or a callable without arguments
-that is run in the sink's thread and returns one of these or None for the usual reply.
+An action is a reply's text, ``DROP`` (close the connection), ``HANG`` (never answer), or an event that the usual reply
+waits for.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.support.sinks import wait_until
 
 DROP = "<drop>"
 HANG = "<hang>"
-Action = str | Callable[[], "str | None"]
+Action = str | threading.Event
 
 _USUAL = {
     "connect": "220 sink.test ESMTP",
@@ -214,7 +213,7 @@ class SmtpSink:
             await self._act(session, "body", "")
         while (line := await session.reader.readuntil(b"\r\n")) != b".\r\n":
             lines.append(line[1:] if line.startswith(b".") else line)
-        reply = self._decide("end", "250 2.0.0 queued as 4F1C2A")
+        reply = await self._decide("end", "250 2.0.0 queued as 4F1C2A")
         copy = Copy(
             session.sender,
             tuple(session.recipients),
@@ -246,14 +245,16 @@ class SmtpSink:
     def _scripted(self, step: str) -> bool:
         return bool(self._planned[step]) or step in self._always
 
-    def _decide(self, step: str, usual: str) -> str:
+    async def _decide(self, step: str, usual: str) -> str:
         action = self._planned[step].popleft() if self._planned[step] else self._always.get(step)
-        if callable(action):
-            action = action()
+        if isinstance(action, threading.Event):
+            while not action.is_set():
+                await asyncio.sleep(0.01)
+            action = None
         return usual if action is None else action
 
     async def _act(self, session: _Session, step: str, usual: str | None = None) -> str:
-        reply = self._decide(step, _USUAL.get(step, "") if usual is None else usual)
+        reply = await self._decide(step, _USUAL.get(step, "") if usual is None else usual)
         await self._do(session, reply)
         return reply
 
