@@ -14,10 +14,12 @@ from e2a.core.trust import apikeys
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.flows.accounts import Accounts
 from e2a.flows.agents import AgentChange, Agents
+from e2a.flows.domainkeys import DomainKeys
 from e2a.flows.domains import Domains
 from e2a.flows.secrets import SecretBook
 from e2a.store import changes
 from e2a.store.listener import CHANGED, Listener
+from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase
 from tests.support.tenants import OWN, SEALER, make_tenant, start
 
@@ -90,7 +92,8 @@ class ChangeTests(DatabaseTestCase):
 
     async def test_domains(self) -> None:
         """Proved and released domains are announced; a claim concerns no cache."""
-        domains = Domains(self.db, nothing, os.urandom, own=OWN, production=False)
+        keys = DomainKeys(self.db, SEALER, QuickCpu(), now, nothing)
+        domains = Domains(self.db, keys, nothing, os.urandom, own=OWN, production=False)
         await domains.claim(self.ana, "corp.test")
         await domains.verify(self.ana, "corp.test")
         await domains.verify(self.ana, "corp.test")
