@@ -23,6 +23,7 @@ import psycopg2
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+_PREFIX = "e2a-pg-"
 
 
 def die_with_parent() -> None:
@@ -54,7 +55,8 @@ class PostgresServer:
             raise FileNotFoundError("no PostgreSQL server programs (initdb, postgres) on this machine")
         self._binaries = binaries
         self._settings = {"max_connections": "100", **(settings or {})}
-        self._root = Path(tempfile.mkdtemp(prefix="e2a-pg-"))
+        _reap()
+        self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._data, self._log = self._root / "data", self._root / "log"
         self._owner = _unprivileged()
         if self._owner is not None:
@@ -142,3 +144,11 @@ def _unprivileged() -> pwd.struct_passwd | None:
         except KeyError:
             pass
     raise FileNotFoundError("PostgreSQL does not run as root, and there is no other account")
+
+
+def _reap() -> None:
+    """Remove the directories of processes that had no chance to do it; their servers ended with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
