@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -20,7 +21,7 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
-from e2a.core.errors import E2AError, TooManyRequests
+from e2a.core.errors import BadRequest, E2AError, TooManyRequests
 from e2a.core.ids import RandomBytes
 
 _STYLE = (
@@ -45,6 +46,9 @@ _HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
     "Server": "e2a",
 }
+
+#: Fields of a query or a form.
+_MOST_FIELDS = 50
 
 #: ``(request) -> address`` of the client, proxies seen through.
 ClientAddress = Callable[[Request], str]
@@ -159,11 +163,8 @@ class Pages(Resource):
 
     async def _page(self, request: Any, act: Callable[[Visit], Awaitable[Page]], request_id: str) -> Page:
         try:
-            values = {
-                name.decode("ascii", "replace"): given[0].decode("utf-8", "replace").replace("\0", "\ufffd")
-                for name, given in (request.args or {}).items()
-            }
-            return await act(Visit(request.path.decode("ascii"), values, self._client_address(request)))
+            visit = Visit(request.path.decode("ascii"), _values(request), self._client_address(request))
+            return await act(visit)
         except CancelledError:
             raise
         except E2AError as error:
@@ -180,6 +181,25 @@ class Pages(Resource):
         except Exception:
             self._log.failure("request {request_id} failed", Failure(), request_id=request_id)
             return Page(500, "This did not work", paragraph(f"Internal error; the request id is {request_id}."))
+
+
+def _values(request: Any) -> dict[str, str]:
+    """The fields of query and form. The form is read here: the site leaves bodies alone.
+
+    :raises BadRequest: more fields than any page has.
+    """
+    found: dict[str, str] = {}
+    request.content.seek(0)
+    kind = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+    form = request.content.read() if kind == "application/x-www-form-urlencoded" else b""
+    for fields in (form, request.uri.partition(b"?")[2]):
+        try:
+            pairs = parse_qsl(fields.decode("utf-8", "replace"), max_num_fields=_MOST_FIELDS, errors="replace")
+        except ValueError as error:
+            raise BadRequest("too many fields") from error
+        for name, value in pairs:
+            found.setdefault(name, value.replace("\0", "\ufffd"))
+    return found
 
 
 def _sentence(text: str) -> str:

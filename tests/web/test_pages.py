@@ -8,9 +8,14 @@ from urllib.parse import urlencode
 
 from treq.testing import StubTreq
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 
+from e2a.api.site import BoundedSite
 from e2a.core.errors import BadRequest, TooManyRequests, Unavailable
 from e2a.web.pages import Page, Pages, Visit, button, document, form, paragraph
 
@@ -77,6 +82,31 @@ class PagesTests(TestCase):
         self.call("POST", "/page?t=abc")
         self.assertEqual([visit.token for visit in self.echo.acted], ["abc"] * 3)
         self.assertEqual((self.echo.acted[0].values["choice"], self.echo.shown), ("end", []))
+
+    def test_form_over_query(self) -> None:
+        """What the form says counts over the query, and more fields than a page has are refused."""
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        self.call("POST", "/page?token=query&choice=q", data=b"token=form", headers=kind)
+        self.assertEqual(self.echo.acted[0].values, {"token": "form", "choice": "q"})
+        response, _ = self.call("POST", "/page", data=b"&".join(b"a%d=1" % n for n in range(60)), headers=kind)
+        self.assertEqual((response.code, len(self.echo.acted)), (400, 1))
+
+    def test_behind_the_site(self) -> None:
+        """Forms arrive on the gateway's own HTTP port too, which reads no bodies by itself."""
+        pages = Pages({"/page": self.echo}, Rest(), client_address=lambda request: "192.0.2.7", random=bytes)
+        site = BoundedSite(
+            pages, lambda method, target: 1000, reactor=Clock(), random=bytes, client_address=lambda request: ""
+        )
+        channel = site.buildProtocol(None)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        self.addCleanup(channel.connectionLost, Failure(ConnectionDone()))
+        channel.dataReceived(
+            b"POST /page HTTP/1.1\r\nHost: web.test\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: 9\r\n\r\ntoken=abc"
+        )
+        self.assertIn(b"HTTP/1.1 200", transport.value())
+        self.assertEqual([visit.token for visit in self.echo.acted], ["abc"])
 
     def test_headers(self) -> None:
         """No page can be framed, cached, indexed, scripted, or tell others its address."""
