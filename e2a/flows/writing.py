@@ -15,11 +15,11 @@ from e2a.core.mail.words import decoded
 from e2a.core.rules import drafts
 from e2a.core.rules.drafts import Asked, Draft, File, Original
 from e2a.core.rules.idempotency import Once
-from e2a.core.rules.revisions import carried_files
 from e2a.store import agents, messages, rawmail
 from e2a.store.rows import Cursor
 
-from .outbound import INLINE_BYTES, Outbound
+from .composing import INLINE_BYTES
+from .outbound import Outbound
 from .outcomes import Submitted
 from .ports import Cpu, Transactions
 
@@ -243,6 +243,11 @@ def quoted(original: Original, raw: bytes) -> str:
     content = parts.content(raw)
     body = content.text or "(The message has no plain text.)"
     return "\r\n".join(["---------- Forwarded message ----------", *heading, "", body])
+
+
+def carried_files(raw: bytes) -> tuple[File, ...]:
+    """The attachments of a message, ready to go into another."""
+    return tuple(File(info.filename, info.content_type, octets) for info, octets in parts.attachments(raw))
 
 
 def _shown(block: HeaderBlock, key: bytes) -> str:

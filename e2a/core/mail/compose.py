@@ -125,6 +125,8 @@ def _field(name: str, value: str) -> bytes:
 
 def unstructured(name: str, text: str) -> str:
     """Header text, folded and, where it is not plain, in encoded-words, so that reading it gives ``text`` again."""
+    if not text:
+        return ""
     words = text.split(" ")
     plain = text.isascii() and text.isprintable() and "=?" not in text and all(words)
     if plain and max(map(len, words)) < _LINE:
