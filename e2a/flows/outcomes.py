@@ -50,10 +50,11 @@ class Outcomes:
         self._database = database
         self._clock = clock
         self._watches: dict[str, set[Watch]] = {}
+        self._patient = True
 
     def watch(self, message_id: str) -> Watch:
         """Hear of every change from now on, until the ``with`` block ends. Begin before the message is committed."""
-        return Watch(message_id, self._watches, self._clock, self._read)
+        return Watch(message_id, self._watches, self._clock, self._read, lambda: self._patient)
 
     def changed(self, payload: str) -> None:
         """Take in ``outbound <message id>``; other kinds are not meant for us."""
@@ -68,6 +69,11 @@ class Outcomes:
             for watch in tuple(watches):
                 watch.wake()
 
+    def stop(self) -> None:
+        """Nobody waits any longer: everybody is answered how things stand."""
+        self._patient = False
+        self.gap()
+
     async def _read(self, message_id: str) -> Submitted | None:
         return await self._database.run("read outcome", load_submitted, message_id)
 
@@ -81,11 +87,13 @@ class Watch:
         watches: dict[str, set[Watch]],
         clock: IReactorTime,
         read: Callable[[str], Awaitable[Submitted | None]],
+        patient: Callable[[], bool],
     ) -> None:
         self._message_id = message_id
         self._watches = watches
         self._clock = clock
         self._read = read
+        self._patient = patient
         self._woken = False
         self._waiting: Deferred[None] | None = None
 
@@ -118,8 +126,10 @@ class Watch:
             left = deadline - self._clock.seconds()
             if left <= 0:
                 break
-            if not self._woken:
+            if not self._woken and self._patient():
                 await self._pause(left)
+            if not self._patient():
+                break
             if self._woken:
                 self._woken = False
                 found = await self._read(self._message_id)

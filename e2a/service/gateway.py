@@ -29,7 +29,9 @@ from ..api.keys import KeysResource
 from ..api.live import Live
 from ..api.messages import Messages
 from ..api.models import Info
+from ..api.routing import body_for
 from ..api.secrets import SecretsResource
+from ..api.send import Sending
 from ..api.site import BoundedSite, ClientAddresses
 from ..api.suppressions import SuppressionsResource
 from ..api.system import System
@@ -87,6 +89,7 @@ from .options import own_names, sealer_of, with_secret
 from .sending import way_out
 from .tls import server_context
 from .welcome import welcome
+from .writing import Desk, desk
 
 #: Seconds for all records of one domain.
 _DNS_SECONDS = 20.0
@@ -113,7 +116,7 @@ class Gateway:
         self._ports: dict[str, IListeningPort] = {}
         self._tls: Any = None
         self._waiting: Callable[[], tuple[str, ...]] = lambda: ("starting",)
-        self._end_long_polls: Callable[[], None] = lambda: None
+        self._end_waiting: tuple[Callable[[], None], ...] = ()
         self._backlog = Backlog(0, 0.0, 0)
         self._outbox = 0, 0.0
 
@@ -210,13 +213,15 @@ class Gateway:
         hub = Hub(LiveRights(database))
         signing = Signing(database, sealer, self._cpu, now, sender_domain=self._own.sender)
         changed = _all_of(directory.changed, secrets.changed, signing.changed, hub.changed)
+        writers = desk(self._reactor, settings, self._own, database, directory, signing, sealer, self._cpu)
         keys = self._domain_keys(database, resolver, sealer, changed)
 
         listener = Listener(self._reactor, dsn)
         listener.observe(CHANGED, changed)
+        listener.observe(CHANGED, writers.outcomes.changed)
         listener.observe(MAIL, hub.mail)
         listener.observe(MAIL, deliveries.mail)
-        for forget in (directory.clear, secrets.clear, signing.clear, hub.gap, deliveries.gap):
+        for forget in (directory.clear, secrets.clear, signing.clear, hub.gap, deliveries.gap, writers.outcomes.gap):
             listener.on_gap(forget)
         stack.on_stop("listener", listener.stop)
         await stack.retry(listener.start, "the database")
@@ -245,7 +250,7 @@ class Gateway:
             self._metrics.gauge("outbox_attempts_running", lambda: sender.in_flight, "messages being sent")
         stack.on_stop("WebSockets", hub.close)
         readiness = Readiness(database, lambda: listener.connected, signs_of_life, now=time.monotonic)
-        site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness)
+        site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness, writers)
         factory = self._smtp(database, resolver, directory, sealer)
         self._open(stack, factory, site, lambda: _missing(database, listener))
 
@@ -361,6 +366,7 @@ class Gateway:
         hub: Hub,
         changed: Callable[[str], None],
         readiness: Readiness,
+        writers: Desk,
     ) -> BoundedSite:
         """REST and the way into the WebSocket."""
         settings, own, now, production = self._settings, self._own, time.time, self._settings.production
@@ -389,6 +395,7 @@ class Gateway:
             DomainsResource(domains, own.smtp),
             AgentsResource(agents),
             Messages(mailbox),
+            Sending(writers.writing),
             ConversationsResource(Conversations(database, tokens, now)),
             SuppressionsResource(Suppressions(database, tokens)),
             Live(mailbox, sockets.live_resource),
@@ -400,10 +407,11 @@ class Gateway:
             clock=self._reactor,
             random=os.urandom,
             client_address=client_address,
+            message_body=body_for(settings.max_message_bytes),
         )
         site = BoundedSite(api, api.body_limit, reactor=self._reactor, random=os.urandom, client_address=client_address)
         site.noisy = False
-        self._end_long_polls = waiting.stop
+        self._end_waiting = waiting.stop, writers.outcomes.stop
         return site
 
     def _open(
@@ -419,7 +427,8 @@ class Gateway:
                 factory.abort()
 
         async def finish_requests() -> None:
-            self._end_long_polls()
+            for end in self._end_waiting:
+                end()
             try:
                 await site.drain().addTimeout(HTTP_SECONDS, self._reactor)
             except TimeoutError:

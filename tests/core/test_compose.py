@@ -164,7 +164,8 @@ class HeaderTests(TestCase):
         raw = written(**{field: value.encode("utf-8", "replace").decode()})
         names = [one.key for one in scan(raw).fields]
         plain = [one.key for one in scan(written(**{field: "x"})).fields]
-        self.assertEqual([name for name in names if name.decode() != field], [name for name in plain if name in names])
+        self.assertEqual(names, [name for name in plain if name in names])
+        self.assertGreaterEqual(len(names), len(plain) - 1)
         self.assertEqual(scan(raw).defects, ())
 
 
