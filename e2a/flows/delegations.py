@@ -23,13 +23,14 @@ from e2a.store import delegations as store
 from e2a.store.rows import Cursor
 
 from .ports import Now, Transactions
+from .reviewlinks import network_of
 
 #: Living bindings of one agent.
 MOST_DELEGATIONS = 50
 #: Proposals of one organisation, and to one person whoever asks: each is a mail to somebody who did not ask for it.
 PROPOSALS = Limit("delegations", 20, 86_400)
 QUESTIONS = Limit("delegation questions", 3, 86_400)
-#: Requests of one address with a good link.
+#: Requests of one address, or IPv6 network, with a good link.
 PAGES = Limit("delegation pages", 60, 60)
 #: Where the mail's link leads, below the public URL.
 PATH = "/api/v1/delegation"
@@ -194,7 +195,7 @@ class Delegations:
         found = await store.get_delegation(cur, delegation_id)
         if found is None:
             raise NotFound
-        await limits.charge(cur, PAGES, client_ip)
+        await limits.charge(cur, PAGES, network_of(client_ip))
         return found
 
     async def decide(self, token: str, choice: Choice, client_ip: str) -> Delegation:

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from e2a.core import ids
 from e2a.core.entities import Agent, OutboundMessage, OutboundRecipient, Principal
-from e2a.core.errors import Forbidden, NotFound, RecipientSuppressed, SendingNotConfigured, TooManyRequests
+from e2a.core.errors import BadRequest, Forbidden, NotFound, RecipientSuppressed, SendingNotConfigured, TooManyRequests
 from e2a.core.mail.conversations import ConversationMac
 from e2a.core.rules import limits as rules
 from e2a.core.rules.drafts import Draft
@@ -82,6 +82,7 @@ class Outbound:
             reaches_people=reaches_people,
             max_message_bytes=max_message_bytes,
         )
+        self._delegated = delegated
         self._hand_over = HandOver(delegated, now=now, random=random, usage=usage)
         self._usage = usage
         self.held = held
@@ -97,6 +98,7 @@ class Outbound:
 
         :param wait: seconds to wait for the outcome; however it ends, what was stored goes on.
         :raises Forbidden: the agent's domain is not verified.
+        :raises BadRequest: it is on behalf of somebody who has not agreed to that.
         :raises SendingNotConfigured: it goes to people, and there is no way out.
         :raises RecipientSuppressed: a recipient must not be written to.
         :raises TooManyRequests: the agent has sent too much, or too much into this conversation.
@@ -144,6 +146,8 @@ class Outbound:
         if current is None:
             raise NotFound
         _check_domain(current)
+        if message.on_behalf_of and not await self._delegated(cur, agent.id, message.on_behalf_of):
+            raise BadRequest("the agent does not act for this person", field="on_behalf_of")
         await limits.charge(cur, rules.SEND, agent.id)
         if not prepared.new_conversation:
             await self._break_loop(cur, message)

@@ -24,6 +24,7 @@ from ..api.agents import AgentsResource
 from ..api.app import build_app
 from ..api.auth import Authorizer
 from ..api.conversations import ConversationsResource
+from ..api.delegations import DelegationsResource
 from ..api.domains import DomainsResource
 from ..api.keys import KeysResource
 from ..api.live import Live
@@ -40,6 +41,7 @@ from ..core.mail.conversations import ConversationMac
 from ..core.settingchecks import host_port
 from ..core.settings import Settings
 from ..core.trust.bouncetoken import BounceTokens
+from ..core.trust.delegation import DelegationTokens
 from ..core.trust.pagetoken import PageTokens
 from ..core.trust.sealing import Sealer, SealingError
 from ..deliver.hub import Hub
@@ -51,6 +53,7 @@ from ..flows.agents import Agents
 from ..flows.bootstrap import OPERATOR, ensure_start, operator_address
 from ..flows.bounces import Bounces
 from ..flows.conversations import Conversations
+from ..flows.delegations import Delegations
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
 from ..flows.domainkeys import DomainKeys
@@ -76,6 +79,8 @@ from ..store.organisations import has_members
 from ..verify import records
 from ..verify.resolver import Resolver
 from ..verify.verifier import Verifier
+from ..web.delegation import DelegationPage
+from ..web.pages import Pages
 from ..workers.deliveries import Deliveries
 from ..workers.domainkeys import DomainKeysWorker
 from ..workers.periodic import Periodic
@@ -388,12 +393,23 @@ class Gateway:
             version=__version__,
             max_message_bytes=settings.max_message_bytes,
         )
+        delegations = Delegations(
+            database,
+            directory,
+            writers.outbound,
+            DelegationTokens(sealer.derive("delegation token")),
+            own=own,
+            public_url=settings.http.public_url,
+            now=now,
+            random=os.urandom,
+        )
         resources = [
             System(info, readiness.failing, lambda: api.routes),
             KeysResource(Accounts(database, now, os.urandom, changed)),
             SecretsResource(secrets),
             DomainsResource(domains, own.smtp),
             AgentsResource(agents),
+            DelegationsResource(delegations),
             Messages(mailbox),
             Sending(writers.writing),
             ConversationsResource(Conversations(database, tokens, now)),
@@ -409,7 +425,13 @@ class Gateway:
             client_address=client_address,
             message_body=body_for(settings.max_message_bytes),
         )
-        site = BoundedSite(api, api.body_limit, reactor=self._reactor, random=os.urandom, client_address=client_address)
+        web = Pages(
+            {DelegationPage.path: DelegationPage(delegations)},
+            api,
+            client_address=client_address,
+            random=os.urandom,
+        )
+        site = BoundedSite(web, api.body_limit, reactor=self._reactor, random=os.urandom, client_address=client_address)
         site.noisy = False
         self._end_waiting = waiting.stop, writers.outcomes.stop
         return site

@@ -18,6 +18,7 @@ from e2a.api.app import build_app
 from e2a.api.auth import Authorizer
 from e2a.api.delegations import DelegationsResource
 from e2a.api.openapi import document
+from e2a.core.errors import BadRequest
 from e2a.core.mail.conversations import ConversationMac
 from e2a.core.rules.drafts import Asked, new_message
 from e2a.core.trust.delegation import DelegationTokens
@@ -126,13 +127,13 @@ class DelegationPageTests(DatabaseTestCase):
         assert match is not None, text
         return match[1]
 
-    async def handed_over(self) -> str:
+    async def handed_over(self, on_behalf_of: str = "") -> str:
         """What the headers of a message from the agent to another say of delegation."""
         agent = await self.db.run("agent", get_agent, self.organisation, BOT)
         assert agent is not None
         if not await rows(self.db, "SELECT 1 FROM agents WHERE id = 'peer@corp.test'"):
             await make_agent(self.db, "peer@corp.test", organisation=self.organisation)
-        asked = Asked(to=("peer@corp.test",), subject="Hi", body="Hello")
+        asked = Asked(to=("peer@corp.test",), subject="Hi", body="Hello", on_behalf_of=on_behalf_of)
         await self.outbound.submit(agent, new_message(asked, self.outbound.own_addresses(BOT)))
         received = await rows(
             self.db, "SELECT delegation FROM messages WHERE agent_id = 'peer@corp.test' ORDER BY uid DESC LIMIT 1"
@@ -158,6 +159,8 @@ class DelegationPageTests(DatabaseTestCase):
         (listed,) = (await self.call("GET", AGENT_PATH))["delegations"]
         self.assertEqual((listed["id"], listed["state"]), (made["id"], "active"))
         self.assertEqual(await self.handed_over(), f"agent={BOT};human={ANN}")
+        self.assertEqual(await self.handed_over(ANN), f"agent={BOT};human={ANN}")
+        await self.assertFailure(Deferred.fromCoroutine(self.handed_over("x@people.test")), BadRequest)
         self.assertIn("End it", await self.page(link, 200))
         self.assertIn("does not act", await self.page(link, 200, choice="end"))
         self.assertEqual(await self.handed_over(), "")
