@@ -57,7 +57,7 @@ from ..flows.delegations import Delegations
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
 from ..flows.domainkeys import DomainKeys
-from ..flows.domains import Domains, Key
+from ..flows.domains import Domains
 from ..flows.inbound import Inbound
 from ..flows.intake import GroupIntake
 from ..flows.live import LiveFeeds, LiveRights, LongPoll
@@ -76,7 +76,6 @@ from ..store.backlog import Backlog, read_backlog
 from ..store.database import Database
 from ..store.listener import CHANGED, MAIL, OUTBOX, Listener
 from ..store.organisations import has_members
-from ..verify import records
 from ..verify.resolver import Resolver
 from ..verify.verifier import Verifier
 from ..web.delegation import DelegationPage
@@ -87,6 +86,7 @@ from ..workers.periodic import Periodic
 from ..workers.retention import RetentionWorker
 from .admin import admin_site
 from .cpu import ThreadedCpu
+from .domainkeys import domain_keys, record_check
 from .doors import Door, bind, http_door, smtp_door
 from .lifecycle import DRAIN_SECONDS, Stack
 from .metrics import LagProbe, PrometheusMetrics
@@ -96,10 +96,6 @@ from .tls import server_context
 from .welcome import welcome
 from .writing import Desk, desk
 
-#: Seconds for all records of one domain.
-_DNS_SECONDS = 20.0
-#: Seconds for one key record that is looked for in the background; a stop waits for it.
-_KEY_SECONDS = 5.0
 #: Seconds for HTTP requests in progress when the daemon is told to stop.
 HTTP_SECONDS = 5.0
 
@@ -219,7 +215,7 @@ class Gateway:
         signing = Signing(database, sealer, self._cpu, now, sender_domain=self._own.sender)
         changed = _all_of(directory.changed, secrets.changed, signing.changed, hub.changed)
         writers = desk(self._reactor, settings, self._own, database, directory, signing, sealer, self._cpu)
-        keys = self._domain_keys(database, resolver, sealer, changed)
+        keys = domain_keys(database, resolver, sealer, self._cpu, self._own, changed)
 
         listener = Listener(self._reactor, dsn)
         listener.observe(CHANGED, changed)
@@ -258,18 +254,6 @@ class Gateway:
         site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness, writers)
         factory = self._smtp(database, resolver, directory, sealer)
         self._open(stack, factory, site, lambda: _missing(database, listener))
-
-    def _domain_keys(
-        self, database: Database, resolver: Resolver, sealer: Sealer, changed: Callable[[str], None]
-    ) -> DomainKeys:
-        """The DKIM keys of domains."""
-
-        async def check_key(name: str, host: str, record: str) -> Any:
-            check = records.check_key(name, host, record)
-            return await resolver.drive(check, resolver.seconds() + _KEY_SECONDS, fresh=True)
-
-        announced = (self._own.shared, self._own.sender)
-        return DomainKeys(database, sealer, self._cpu, time.time, check_key, announced=announced, changed=changed)
 
     def _deliveries(
         self, database: Database, resolver: Resolver, secrets: SecretBook
@@ -380,10 +364,7 @@ class Gateway:
         mailbox = Mailbox(database, secrets, tokens, self._cpu, waiting, now=now)
         sockets = LiveSockets(self._reactor, hub, LiveFeeds(database, now))
 
-        async def check_records(name: str, token: str, key: Key) -> Any:
-            check = records.check(name, token, own.smtp, key.host, key.record)
-            return await resolver.drive(check, resolver.seconds() + _DNS_SECONDS, fresh=True)
-
+        check_records = record_check(resolver, own.smtp)
         domains = Domains(database, keys, check_records, os.urandom, own=own, production=production, changed=changed)
         agents = Agents(database, resolver.addresses, tokens, own=own, production=production, changed=changed)
         info = Info(
