@@ -92,7 +92,8 @@ class Api(Resource):
             return await self._serve(request, route, handler, path)
 
         endpoint.__name__ = f"{route.method} {route.path}"
-        url = re.sub(r"\{(\w+)\}", r"<\1>", route.path)
+        # A conversation's id is its sender's choice and may hold slashes.
+        url = re.sub(r"\{(\w+)\}", r"<\1>", route.path).replace("<conversation>", "<path:conversation>")
         self._klein.route(url, methods=[route.method], endpoint=f"{len(self.routes)}", strict_slashes=True)(endpoint)
         self.routes.append(route)
 

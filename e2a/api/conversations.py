@@ -86,7 +86,7 @@ class ConversationsResource:
 
     @route(
         "GET",
-        "/api/v1/agents/{email}/conversations/{id}",
+        "/api/v1/agents/{email}/conversations/{conversation}",
         action="messages:read",
         summary="One conversation: received and sent messages, oldest first; does not mark them read",
         answers={200: ConversationThread},
@@ -94,7 +94,7 @@ class ConversationsResource:
         query=_PAGE,
     )
     async def get(self, call: Call) -> Any:
-        size, conversation_id = call.whole("page_size", 1, 100, 50), call.path["id"]
+        size, conversation_id = call.whole("page_size", 1, 100, 50), call.path["conversation"]
         page = await self._conversations.thread(
             call.principal, call.agent_id, conversation_id, size, call.query.get("token")
         )

@@ -61,7 +61,7 @@ class Suppressions:
     async def get(self, principal: Principal, address: str) -> Suppression:
         """:raises NotFound: it is not suppressed."""
         found = await self._database.run(
-            "find suppression", suppressions.get_suppression, principal.organisation_id, _asked(address)
+            "find suppression", suppressions.get_suppression, principal.organisation_id, address
         )
         if found is None:
             raise NotFound
@@ -73,7 +73,7 @@ class Suppressions:
         :raises NotFound: it is not suppressed.
         """
         if not await self._database.run(
-            "unsuppress", suppressions.drop_suppression, principal.organisation_id, _asked(address)
+            "unsuppress", suppressions.drop_suppression, principal.organisation_id, address
         ):
             raise NotFound
 
@@ -91,8 +91,3 @@ def plain_address(text: str) -> str:
         return join(path.local, normal_domain(path.domain)).lower()
     except AddressError as error:
         raise AddressError(field="address") from error
-
-
-def _asked(address: str) -> str:
-    # What cannot be bound is not there either.
-    return address.strip().replace("\0", "\ufffd").lower()
