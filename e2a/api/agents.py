@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from e2a.core.entities import Agent
+from e2a.core.rules.idempotency import REPLAYED
 from e2a.flows.agents import AgentChange, Agents
 
 from . import models_accounts as models
 from .models_accounts import exact
 from .routing import Call, Query, Reply, route
+from .submitting import once_of
 
 _MOST_PER_PAGE = 1000
 _PAGING = (
@@ -50,19 +52,21 @@ class AgentsResource:
         summary="Register an agent, by slug on the shared domain or by address on a domain of the account",
         body=models.NewAgent,
         answers={201: models.CreatedAgent},
-        errors=(400, 409),
+        errors=(400, 409, 422),
     )
     async def register(self, call: Call) -> Any:
         wanted: models.NewAgent = call.body
-        agent = await self._agents.register(
+        agent, replayed = await self._agents.register_once(
             call.principal,
+            once_of(call, "register agent"),
             slug=wanted.slug,
             email=wanted.email,
             name=wanted.name,
             webhook_url=wanted.webhook_url,
             agent_mode=wanted.agent_mode,
         )
-        return Reply({"id": agent.id, "domain": agent.domain, "email": agent.id}, 201)
+        headers = {REPLAYED: "true"} if replayed else {}
+        return Reply({"id": agent.id, "domain": agent.domain, "email": agent.id}, 201, headers)
 
     @route(
         "GET",

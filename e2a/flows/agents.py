@@ -13,10 +13,11 @@ from e2a.core.errors import BadRequest, Conflict, NotFound, Unavailable
 from e2a.core.mail.addresses import agent_address, slug, split
 from e2a.core.rules import netpolicy
 from e2a.core.rules.domains import OwnNames
+from e2a.core.rules.idempotency import Once
 from e2a.core.rules.permissions import require, require_whole_account
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.store import agents as store
-from e2a.store import domains
+from e2a.store import domains, idempotency
 from e2a.store.organisations import lock_organisation
 from e2a.store.retention import forget_agent
 from e2a.store.rows import Cursor
@@ -134,7 +135,32 @@ class Agents:
         :raises BadRequest: ``field`` says what is wrong.
         :raises Conflict: the address is taken, or there are too many agents.
         """
+        agent, _ = await self.register_once(
+            principal, None, slug=slug, email=email, name=name, webhook_url=webhook_url, agent_mode=agent_mode
+        )
+        return agent
+
+    async def register_once(
+        self,
+        principal: Principal,
+        once: Once | None,
+        *,
+        slug: str = "",
+        email: str = "",
+        name: str = "",
+        webhook_url: str = "",
+        agent_mode: str = "cloud",
+    ) -> tuple[Agent, bool]:
+        """As ``register``, for a request that may be repeated.
+
+        :returns: the agent; and whether this very request had made it before.
+        :raises KeyReuse: the request's key came with another request.
+        """
         require_whole_account(principal)
+        if once is not None:
+            earlier = await self._database.run("find agent made", self._made, principal, once)
+            if earlier is not None:
+                return earlier, True
         agent_id = self._address(slug, email)
         values = {"name": _checked_name(name), "agent_mode": _checked_mode(agent_mode), "webhook_url": webhook_url}
         if webhook_url:
@@ -142,8 +168,20 @@ class Agents:
         elif agent_mode == "cloud":
             raise BadRequest("an agent in cloud mode needs a webhook_url", field="webhook_url")
         shared = bool(slug.strip())
-        agent = await self._database.run("register agent", self._register, principal, agent_id, shared, values)
+        agent, replayed = await self._database.run(
+            "register agent", self._register, principal, agent_id, shared, values, once
+        )
         self._changed(f"agent {agent_id}")
+        return agent, replayed
+
+    async def _made(self, cur: Cursor, principal: Principal, once: Once) -> Agent | None:
+        """What this very request made before; None when it is new."""
+        agent_id = await idempotency.find(cur, once)
+        if agent_id is None:
+            return None
+        agent = await store.get_agent(cur, principal.organisation_id, agent_id)
+        if agent is None:
+            raise NotFound
         return agent
 
     def _address(self, slug_text: str, email: str) -> str:
@@ -156,8 +194,19 @@ class Agents:
         return agent_address(email)
 
     async def _register(
-        self, cur: Cursor, principal: Principal, agent_id: str, shared: bool, values: Mapping[str, str]
-    ) -> Agent:
+        self,
+        cur: Cursor,
+        principal: Principal,
+        agent_id: str,
+        shared: bool,
+        values: Mapping[str, str],
+        once: Once | None,
+    ) -> tuple[Agent, bool]:
+        if once is not None and await idempotency.claim(cur, once, agent_id) is not None:
+            made = await self._made(cur, principal, once)
+            if made is None:
+                raise NotFound
+            return made, True
         organisation_id, name = principal.organisation_id, split(agent_id)[1]
         await lock_organisation(cur, organisation_id)
         if shared:
@@ -177,7 +226,7 @@ class Agents:
         agent = await store.get_agent(cur, organisation_id, agent_id)
         if agent is None:
             raise Unavailable
-        return agent
+        return agent, False
 
     # --- change ---------------------------------------------------------------------------------------------------
 

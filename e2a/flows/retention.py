@@ -1,4 +1,5 @@
-"""What is forgotten, and when: expired messages with their bytes, old fingerprints, sessions, bytes without a copy.
+"""What is forgotten, and when: expired messages with their bytes, old fingerprints, sessions, keys of repeatable
+requests, counted events, bytes without a copy.
 
 Every step is one short transaction, so that a large backlog never holds up the mail that arrives meanwhile.
 """
@@ -10,7 +11,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from e2a.store import retention
+from e2a.store import idempotency, limits, retention
 
 from .ports import Metrics, Transactions
 
@@ -33,6 +34,8 @@ class Retention:
         await self._batches("messages", retention.forget_expired_messages)
         await self._batches("fingerprints", retention.forget_fingerprints)
         await self._batches("sessions", retention.forget_sessions)
+        await self._batches("idempotency keys", idempotency.forget)
+        await self._batches("rate events", limits.forget_events)
         await self._sweep()
 
     def stop(self) -> None:
