@@ -76,7 +76,7 @@ class ReviewMail:
     def announce(self) -> None:
         """Say once, at the start, if those who decide will not be written to."""
         if not self.enabled:
-            self._log.warn(
+            self._log.info(
                 "nobody is written to about held mail: that needs http.public_url, outbound_smtp.from_domain and a way "
                 "out for mail"
             )

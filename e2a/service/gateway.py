@@ -91,6 +91,7 @@ from .doors import Door, bind, http_door, smtp_door
 from .lifecycle import DRAIN_SECONDS, Stack
 from .metrics import LagProbe, PrometheusMetrics
 from .options import own_names, sealer_of, with_secret
+from .review import Reviewing, reviewing
 from .sending import way_out
 from .tls import server_context
 from .welcome import welcome
@@ -216,6 +217,7 @@ class Gateway:
         changed = _all_of(directory.changed, secrets.changed, signing.changed, hub.changed)
         writers = desk(self._reactor, settings, self._own, database, directory, signing, sealer, self._cpu)
         keys = domain_keys(database, resolver, sealer, self._cpu, self._own, changed)
+        reviews = reviewing(self._reactor, settings, database, writers.outbound, sealer, self._cpu)
 
         listener = Listener(self._reactor, dsn)
         listener.observe(CHANGED, changed)
@@ -249,9 +251,13 @@ class Gateway:
             stack.on_stop("outbox", sender.stop, 40.0)
             signs_of_life["outbox"] = lambda: sender.idle_seconds
             self._metrics.gauge("outbox_attempts_running", lambda: sender.in_flight, "messages being sent")
+        reviews.worker.start()
+        stack.on_stop("held mail", reviews.worker.stop, 25.0)
         stack.on_stop("WebSockets", hub.close)
         readiness = Readiness(database, lambda: listener.connected, signs_of_life, now=time.monotonic)
-        site = self._api(database, resolver, directory, secrets, sealer, keys, hub, changed, readiness, writers)
+        site = self._api(
+            database, resolver, directory, secrets, sealer, keys, hub, changed, readiness, writers, reviews
+        )
         factory = self._smtp(database, resolver, directory, sealer)
         self._open(stack, factory, site, lambda: _missing(database, listener))
 
@@ -356,6 +362,7 @@ class Gateway:
         changed: Callable[[str], None],
         readiness: Readiness,
         writers: Desk,
+        reviews: Reviewing,
     ) -> BoundedSite:
         """REST and the way into the WebSocket."""
         settings, own, now, production = self._settings, self._own, time.time, self._settings.production
@@ -393,6 +400,7 @@ class Gateway:
             DelegationsResource(delegations),
             Messages(mailbox),
             Sending(writers.writing),
+            reviews.resource,
             ConversationsResource(Conversations(database, tokens, now)),
             SuppressionsResource(Suppressions(database, tokens)),
             Live(mailbox, sockets.live_resource),
@@ -407,7 +415,7 @@ class Gateway:
             message_body=body_for(settings.max_message_bytes),
         )
         web = Pages(
-            {DelegationPage.path: DelegationPage(delegations)},
+            {DelegationPage.path: DelegationPage(delegations), **reviews.pages},
             api,
             client_address=client_address,
             random=os.urandom,

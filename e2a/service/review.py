@@ -1,0 +1,55 @@
+"""Reviewing held mail, put together from the settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from ..api.review import Review
+from ..core.settings import Settings
+from ..core.trust.approvaltoken import ApprovalTokens
+from ..core.trust.pagetoken import PageTokens
+from ..core.trust.sealing import Sealer
+from ..flows.approvals import Approvals
+from ..flows.outbound import Outbound
+from ..flows.ports import Cpu, Transactions
+from ..flows.reviewlinks import ReviewLinks
+from ..flows.reviewmail import ReviewMail
+from ..web.magic import ApprovePage, RejectPage
+from ..web.pages import Handler
+from ..workers.holds import HoldsWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """:ivar resource: the REST side.
+    :ivar pages: what the links of a review mail lead to, by path.
+    :ivar worker: not started.
+    """
+
+    resource: Review
+    pages: Mapping[str, Handler]
+    worker: HoldsWorker
+
+
+def reviewing(
+    clock: IReactorTime, settings: Settings, database: Transactions, outbound: Outbound, sealer: Sealer, cpu: Cpu
+) -> Reviewing:
+    """Everything about held mail; from now on those who decide are written to."""
+    now, public_url = time.time, settings.http.public_url.rstrip("/")
+    tokens = ApprovalTokens(sealer.derive("approval"))
+    approvals = Approvals(database, outbound, PageTokens(sealer.derive("page tokens")), cpu, now)
+    worker = HoldsWorker(clock, approvals)
+    mail = ReviewMail(outbound, tokens, now, public_url=public_url, expect=worker.expect)
+    mail.announce()
+    outbound.held = mail.held
+    links = ReviewLinks(database, approvals, tokens, now)
+    dashboard = f"{public_url}/dashboard/pending" if public_url else ""
+    pages: dict[str, Handler] = {
+        "/api/v1/approve": ApprovePage(links, cpu, dashboard=dashboard),
+        "/api/v1/reject": RejectPage(links, cpu, dashboard=dashboard),
+    }
+    return Reviewing(Review(approvals), pages, worker)
