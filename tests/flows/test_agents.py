@@ -10,8 +10,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from e2a.core.entities import Agent
-from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
+from e2a.core.errors import BadRequest, Conflict, Forbidden, KeyReuse, NotFound, Unavailable
 from e2a.core.rules.domains import OwnNames
+from e2a.core.rules.idempotency import once
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.flows import agents as module
 from e2a.flows.accounts import Accounts
@@ -399,3 +400,20 @@ class DeleteTests(AgentTestCase):
         agent = await self.local()
         await self.refused(NotFound, self.agents.delete(self.bo, agent.id))
         await self.agents.get(self.ana, agent.id)
+
+
+class OnceTests(AgentTestCase):
+    async def test_repeated(self) -> None:
+        """The same request again is the same agent; another under its key is refused, and a refused one frees it."""
+        key = once(self.ana.organisation_id, "register agent", "k", b"1")
+        with self.assertRaises(BadRequest):
+            await self.agents.register_once(self.ana, key, slug="bot")
+        made = await self.agents.register_once(self.ana, key, slug="bot", agent_mode="local")
+        again = await self.agents.register_once(self.ana, key, slug="bot", agent_mode="local")
+        self.assertEqual((made, again), ((made[0], False), (made[0], True)))
+        other = once(self.ana.organisation_id, "register agent", "k", b"2")
+        with self.assertRaises(KeyReuse):
+            await self.agents.register_once(self.ana, other, slug="ant", agent_mode="local")
+        await self.agents.delete(self.ana, made[0].id)
+        with self.assertRaises(NotFound):
+            await self.agents.register_once(self.ana, key, slug="bot", agent_mode="local")
