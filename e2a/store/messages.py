@@ -50,11 +50,6 @@ _BY_IDS = f"""
     WHERE m.id = ANY(%s) AND m.direction = 'inbound' AND m.expires_at > now() ORDER BY m.agent_id, m.uid
 """
 _UID_TOP = "SELECT coalesce((SELECT uid_next - 1 FROM mailboxes WHERE agent_id = %s), 0) AS top"
-_LOOKUP = """
-    SELECT DISTINCT ON (email_message_id) email_message_id, conversation_id FROM messages
-    WHERE agent_id = %s AND email_message_id = ANY(%s) AND email_message_id <> '' AND conversation_id IS NOT NULL
-    ORDER BY email_message_id, created_at DESC
-"""
 
 Status = Literal["unread", "read", "all"]
 
@@ -160,14 +155,6 @@ async def by_ids(cur: Cursor, ids: Sequence[str]) -> list[InboundMessage]:
 async def uid_top(cur: Cursor, agent_id: str) -> int:
     """The highest uid given in an agent's mailbox so far; 0 when it is new or unknown."""
     return await one(cur, _UID_TOP, (agent_id,), lambda row: int(row.top))
-
-
-async def lookup_message_ids(cur: Cursor, agent_id: str, email_message_ids: Sequence[str]) -> dict[str, str]:
-    """The conversations that these Message-IDs belong to in this agent's mail, both ways, by Message-ID."""
-    found = await many(
-        cur, _LOOKUP, (agent_id, list(email_message_ids)), lambda row: (row.email_message_id, row.conversation_id)
-    )
-    return dict(found)
 
 
 def _load_as_read(row: Any) -> InboundMessage:

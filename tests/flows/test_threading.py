@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from e2a.core.entities import Automation, InboundMessage
 from e2a.core.mail.conversations import ConversationMac
 from e2a.flows import threading
@@ -11,13 +14,16 @@ from tests.support.tenants import execute
 from .test_inbound import MACS, NOW, InboundCase
 
 OURS = "<1@send.e2a.test>"
+VECTORS = json.loads(Path(__file__).parents[1].joinpath("data", "vectors.json").read_text(encoding="utf-8"))
+#: Where this gateway knows more than the vectors: it reads every id of an In-Reply-To.
+OTHERWISE = {"R09": "conv_d"}
 
 
 class ThreadingTests(InboundCase):
     """``Inbound.accept`` and conversations"""
 
     async def sent(
-        self, message_id: str, conversation: str, *to: str, agent: str = "bot@agents.test", **ids: str
+        self, message_id: str, conversation: str | None, *to: str, agent: str = "bot@agents.test", **ids: str
     ) -> None:
         """A message that the agent sent."""
         await execute(
@@ -123,6 +129,25 @@ class ThreadingTests(InboundCase):
         theirs = (await self.stored("other@agents.test"))[-1]
         self.assertEqual((mine.conversation_id, theirs.conversation_id), ("conv_1", "conv_2"))
         self.assertEqual(len(asked), 1)
+
+    async def test_vectors(self) -> None:
+        """Every published case of threading by header and by quoted ids."""
+        for number, row in enumerate(VECTORS["conversation_table"], 1):
+            own, told = row["email_message_id"], row["provider_message_id"]
+            await self.sent(f"msg_{number}", row["conversation_id"] or None, "ana@corp.test", own=own, told=told)
+        mac = MACS.make("conv_hdr", "ana@corp.test", NOW)
+        for case in VECTORS["conversation_resolution"]:
+            headers = ""
+            if case["header_conversation_id"]:
+                headers += f"X-E2A-Conversation-Id: {case['header_conversation_id']}\r\n"
+                headers += f"X-E2A-Conversation-Mac: {mac}\r\n" if case["envelope_trusted"] else ""
+            if case["in_reply_to"]:
+                headers += f"In-Reply-To: {case['in_reply_to']}\r\n"
+            if case["references"]:
+                headers += f"References: {' '.join(case['references'])}\r\n"
+            message = await self.received(headers)
+            expected = OTHERWISE.get(case["id"], case["expect"]) or None
+            self.assertEqual(message.conversation_id, expected, case["description"])
 
     async def test_automation(self) -> None:
         """Automatic mail is stored with its signs."""

@@ -147,15 +147,6 @@ class OneTests(ReadingCase):
         sql("DELETE FROM messages", self.dsn)
         self.assertEqual(await self.db.run("top", messages.uid_top, BOT), 3)
 
-    async def test_conversations_by_message_id(self) -> None:
-        """Message-IDs find their conversations within the agent's own mail, the newest when several match."""
-        await self.fill(1, email_message_id="<a@x>", conversation_id="conv_old", created_at=NOW - timedelta(days=1))
-        await self.fill(1, email_message_id="<a@x>", conversation_id="conv_new")
-        await self.fill(1, email_message_id="<b@x>")
-        await self.fill(1, OTHER, email_message_id="<c@x>", conversation_id="conv_other")
-        found = await self.db.run("lookup", messages.lookup_message_ids, BOT, ["<a@x>", "<b@x>", "<c@x>", ""])
-        self.assertEqual(found, {"<a@x>": "conv_new"})
-
     async def test_raw_that_is_gone(self) -> None:
         """Bytes that were removed, whole or in part, are reported, never handed out short."""
         with self.assertRaises(RawGone):
