@@ -185,6 +185,14 @@ class ReportTests(BounceCase):
         self.assertEqual({state for state, _ in (await self.states()).values()}, {"sent"})
         self.assertEqual(await self.suppressed(), [])
 
+    async def test_not_by_message_id_alone(self) -> None:
+        """A good return path proves its own message; another that is named needs the null sender as ever."""
+        message_id = await self.sent("ana@corp.test")
+        await self.sent("bob@corp.test", own="<2@send.e2a.test>")
+        raw = report("bob@corp.test", "ana@corp.test", about="<2@send.e2a.test>")
+        await self.accept(raw, self.path(message_id), mail_from="eve@corp.test")
+        self.assertEqual(await self.states(), {"ana@corp.test": ("bounced", 550), "bob@corp.test": ("sent", None)})
+
     async def test_forwarded(self) -> None:
         """When the only recipient's mail was forwarded to a dead end it bounced, but the address is not suppressed."""
         message_id = await self.sent("ana@corp.test")
