@@ -28,11 +28,14 @@ from e2a.core.entities import Principal
 from e2a.core.errors import BadRequest, E2AError, NotFound
 from e2a.core.ids import RandomBytes
 from e2a.core.rules import permissions
+from e2a.flows.ports import Cpu
 
 from . import body, errors
 from .auth import Authorizer
 from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Reply, Route, Stream, body_for, routes_of
 
+#: Request bodies over this many octets are read in the CPU pool; up to it they take a few milliseconds.
+INLINE_BODY = 262_144
 #: Stands for the request's client address; ``site`` reads it from trusted proxies.
 ClientAddress = Callable[[http.Request], str]
 
@@ -70,8 +73,10 @@ class Api(Resource):
         random: RandomBytes,
         client_address: ClientAddress = socket_address,
         message_body: int = body_for(25 * 2**20),
+        cpu: Cpu | None = None,
     ) -> None:
         super().__init__()
+        self._cpu = cpu
         self._authorizer = authorizer
         self._clock = clock
         self._random = random
@@ -138,7 +143,7 @@ class Api(Resource):
                 caller=caller,
                 path=path,
                 query=_query(request, route),
-                body=_body(request, route),
+                body=await self._body(request, route),
                 client_ip=self._client_address(request),
                 request_id=_request_id(request),
             )
@@ -156,6 +161,15 @@ class Api(Resource):
             await self._send(request, reply.content)
             return b""
         return self._start(request, reply)
+
+    async def _body(self, request: Request, route: Route) -> Any:
+        if route.body is None:
+            return None
+        assert request.content is not None
+        raw = request.content.read()
+        if self._cpu is not None and len(raw) > INLINE_BODY:
+            return await self._cpu.run(body.read_json, raw, route.body, route.max_body)
+        return body.read_json(raw, route.body, route.max_body)
 
     async def _admit(self, request: Request, route: Route, path: Mapping[str, str]) -> Principal | None:
         """The caller, if credential, permission and agent binding allow this route; None if it is public."""
@@ -294,13 +308,6 @@ def _routable(request: Request) -> bool:
     return True
 
 
-def _body(request: Request, route: Route) -> Any:
-    if route.body is None:
-        return None
-    assert request.content is not None
-    return body.read_json(request.content.read(), route.body, route.max_body)
-
-
 def _query(request: Request, route: Route) -> dict[str, str]:
     """The declared query parameters; of a repeated one, the first.
 
@@ -328,11 +335,13 @@ def build_app(
     random: RandomBytes,
     client_address: ClientAddress = socket_address,
     message_body: int = body_for(25 * 2**20),
+    cpu: Cpu | None = None,
 ) -> Api:
     """The API as one twisted.web resource.
 
     :param resources: instances whose methods carry ``@route``.
     :param random: for request ids.
     :param message_body: octets that a request with a message in it may have.
+    :param cpu: where long bodies are read; None: where the request is.
     """
-    return Api(resources, authorizer, clock, random, client_address, message_body)
+    return Api(resources, authorizer, clock, random, client_address, message_body, cpu)

@@ -413,6 +413,7 @@ class Gateway:
             random=os.urandom,
             client_address=client_address,
             message_body=body_for(settings.max_message_bytes),
+            cpu=self._cpu,
         )
         web = Pages(
             {DelegationPage.path: DelegationPage(delegations), **reviews.pages},

@@ -7,15 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
+from e2a.api.app import build_app
+from e2a.api.auth import Authorizer
 from e2a.api.routing import body_for
 from e2a.api.send import Sending
 from e2a.core.entities import OutboundMessage, OutboundRecipient
 from e2a.core.errors import RecipientSuppressed
 from e2a.core.rules.drafts import Asked, AskedFile
 from e2a.flows.outcomes import Submitted
-from tests.api.support import Answer, Client, make_app
+from tests.api.support import Answer, Client, authenticate, counting_random, make_app
 
 NOW = datetime(2026, 4, 20, 8, tzinfo=UTC)
 MESSAGE = OutboundMessage(
@@ -222,3 +225,23 @@ class SendTests(TestCase):
         api = make_app(Sending(self.writing))  # type: ignore[arg-type]
         self.assertEqual(api.body_limit(b"POST", b"/api/v1/send"), body_for(25 * 2**20))
         self.assertEqual(api.body_limit(b"POST", b"/api/v1/agents/bot@agents.test/test"), 65_536)
+
+
+class LongBodyTests(TestCase):
+    def test_read_elsewhere(self) -> None:
+        """A long request is read in the CPU pool, a short one where it is."""
+        writing, given = Writing(), []
+
+        class Cpu:
+            async def run(self, work: Any, *args: Any) -> Any:
+                given.append(len(args[0]))
+                return work(*args)
+
+        app = build_app(
+            [Sending(writing)], Authorizer(authenticate), clock=Clock(), random=counting_random(), cpu=Cpu()
+        )
+        for body, expected in (("x", []), ("x" * 300_000, [300_000])):
+            long = orjson.dumps({**GOOD, "body": body})
+            answer = Client(app).request(self, "POST", "/api/v1/send", data=long)
+            self.assertEqual((answer.code, [length // 100_000 * 100_000 for length in given]), (200, expected))
+        self.assertEqual(len(writing.calls[1][1][1].body), 300_000)
