@@ -43,6 +43,7 @@ from e2a.store import outbound as store
 from e2a.store import rawmail
 from e2a.store.outbox import settle
 from tests.support.cpu import QuickCpu
+from tests.support.mail import store_message
 from tests.support.postgres import ORGANISATION, USER, DatabaseTestCase, make_agent
 from tests.support.tenants import execute, rows
 
@@ -112,6 +113,14 @@ class OutboundTestCase(DatabaseTestCase):
 
 
 class PeopleTests(OutboundTestCase):
+    async def test_answered_first_contact(self) -> None:
+        """What is answered joins the conversation that its answer begins, and every further answer stays in it."""
+        await store_message(self.db, "msg_first", BOT)
+        first = (await self.writing.reply(OWNER, BOT, "msg_first", Asked(body="hello"))).message
+        self.assertEqual((await self.received(BOT)).conversation_id, first.conversation_id)
+        second = (await self.writing.reply(OWNER, BOT, "msg_first", Asked(body="one more thing"))).message
+        self.assertEqual(second.conversation_id, first.conversation_id)
+
     async def test_queued(self) -> None:
         """A message to people is stored with its recipients, its bytes and one job."""
         submitted = await self.send(cc=["Bo <Bo@corp.test>"], bcc=["cy@corp.test"])
