@@ -242,6 +242,7 @@ class Agents:
             raise BadRequest("nothing to change: give name, agent_mode, webhook_url or a hitl field")
         if change.touches_review:
             require(principal, "reviews:decide")
+            require_whole_account(principal)
         if change.agent_mode is not None:
             _checked_mode(change.agent_mode)
         if change.agent_mode == "cloud" and not change.webhook_url:

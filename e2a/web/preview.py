@@ -40,7 +40,7 @@ def preview(html: str) -> Preview:
     links: dict[str, None] = {}
 
     def noted(tag: str, attribute: str, value: str) -> str:
-        if attribute == "href":
+        if (tag, attribute) == ("a", "href"):
             links.setdefault(value)
         return value
 

@@ -43,7 +43,7 @@ def whole_api() -> Api:
 def other_resources(nothing: Any) -> list[Any]:
     """The resource classes of keys, secrets, domains and agents, each made with as many nothings as it takes."""
     found = []
-    for name in ("keys", "secrets", "domains", "agents", "conversations", "suppressions"):
+    for name in ("keys", "secrets", "domains", "agents", "conversations", "suppressions", "send", "review"):
         module = importlib.import_module(f"e2a.api.{name}")
         for _, kind in inspect.getmembers(module, inspect.isclass):
             routes = any(hasattr(each, "__e2a_routes__") for each in vars(kind).values())

@@ -336,6 +336,8 @@ class UpdateTests(AgentTestCase):
         writer = replace(self.ana, permissions=frozenset({"agents:read", "agents:write"}))
         for change in ({"hitl_enabled": False}, {"hitl_ttl_seconds": 5}, {"hitl_expiration_action": "reject"}):
             await self.refused(Forbidden, self.update(writer, **change))
+            # Whatever a key that is bound to the agent may hold.
+            await self.refused(Forbidden, self.update(replace(self.ana, agent_id=self.bot), **change))
         self.assertTrue((await self.update(writer, name="n")).hitl_enabled)
         self.assertFalse((await self.update(hitl_enabled=False)).hitl_enabled)
 
