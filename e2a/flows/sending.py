@@ -234,7 +234,9 @@ class SendingFlow:
         """The message as it goes out, the same at each attempt: CRLF line ends throughout, signed."""
         if job.raw_id is None:
             raise rawmail.RawGone(job.message_id)
-        raw = await self._database.run("load raw", rawmail.load_raw, job.raw_id)
+        raw = job.raw
+        if raw is None:
+            raw = await self._database.run("load raw", rawmail.load_raw, job.raw_id)
         if len(raw) > INLINE_OCTETS:
             raw = await self._cpu.run(_with_crlf, raw)
         else:

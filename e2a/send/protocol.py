@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPullProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPullProducer, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -388,6 +388,13 @@ class Client(Protocol):
             waiting, self._waiting = self._waiting, None
             if waiting is not None:
                 waiting.errback(error)
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        if ITCPTransport.providedBy(transport):
+            # The final dot is a small segment behind the message: with Nagle's algorithm it would wait for the delayed
+            # acknowledgement.
+            transport.setTcpNoDelay(True)
 
     def handshakeCompleted(self) -> None:
         self.secure = True

@@ -58,8 +58,8 @@ def way_out(
     else:
         connections = settings.outbound_smtp.connections
         route = UpstreamServer(reactor, upstream_server(settings), settings.smtp.domain, size=connections)
-        # A few more than there are connections, so that the next message is prepared while one is being sent.
-        total = per_destination = connections + 4
+        # More than there are connections, so that there is always a next message, and claims are few and large.
+        total = per_destination = 2 * connections
     flow = SendingFlow(
         database,
         route,

@@ -11,7 +11,7 @@ Locks are taken in one order: messages by id, then jobs, then recipients.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,9 @@ from e2a.core.rules.sending import Settled, Target
 from .changes import tell
 from .retention import forget_raws
 from .rows import Cursor, execute, many, maybe
+
+#: Messages up to this many octets come with the claim itself; bigger ones are loaded when their attempt starts.
+INLINE = 16_384
 
 _SPLIT = """
     WITH whole AS MATERIALIZED (
@@ -56,8 +59,9 @@ _CLAIM = """
         RETURNING o.*
     )
     SELECT c.message_id, c.destination, c.attempts, c.unknowns, c.fence, m.sender, m.raw_id, m.size, {targets},
-        extract(epoch FROM c.gives_up_at - now())::float8 AS seconds_left, c.created_at
-    FROM claimed c JOIN messages m ON m.id = c.message_id
+        extract(epoch FROM c.gives_up_at - now())::float8 AS seconds_left, c.created_at,
+        CASE WHEN r.size <= %(inline)s THEN r.data END AS data
+    FROM claimed c JOIN messages m ON m.id = c.message_id LEFT JOIN raw_messages r ON r.id = m.raw_id
     ORDER BY m.id
 """
 _TARGETS = """
@@ -78,7 +82,8 @@ _LOST = f"""
         ORDER BY message_id, destination FOR UPDATE SKIP LOCKED
     )
     SELECT c.message_id, c.destination, c.attempts, c.unknowns, c.fence, m.sender, m.raw_id, m.size, {_TARGETS},
-        extract(epoch FROM c.gives_up_at - now())::float8 AS seconds_left, c.created_at
+        extract(epoch FROM c.gives_up_at - now())::float8 AS seconds_left, c.created_at,
+        NULL::bytea AS data
     FROM c JOIN messages m ON m.id = c.message_id ORDER BY m.id
 """
 _HELD = "unnest(%s::text[], %s::text[], %s::integer[]) AS held (message_id, destination, fence)"
@@ -190,6 +195,7 @@ class Job:
     :ivar unknowns: earlier attempts whose final answer was lost.
     :ivar sender: the From header's mailbox.
     :ivar raw_id: None when the bytes have been let go.
+    :ivar raw: the bytes, if they are few.
     :ivar targets: recipients that are not settled.
     :ivar seconds_left: until it is given up.
     """
@@ -205,6 +211,7 @@ class Job:
     targets: tuple[Target, ...]
     seconds_left: float
     created_at: datetime
+    raw: bytes | None = field(default=None, repr=False)
 
     @property
     def held(self) -> Held:
@@ -249,6 +256,7 @@ async def claim(cur: Cursor, *, limit: int, lease: float, room: int, rooms: Mapp
         "full": [name for name, free in rooms.items() if free <= 0],
         "destinations": list(rooms),
         "rooms": list(rooms.values()),
+        "inline": INLINE,
     }
     return await many(cur, _CLAIM, parameters, _load_job)
 
@@ -367,4 +375,5 @@ def _load_job(row: Any) -> Job:
         targets=tuple(Target(address, "unknown" if state == "unknown" else "pending") for state, _, address in pairs),
         seconds_left=row.seconds_left,
         created_at=row.created_at,
+        raw=None if row.data is None else bytes(row.data),
     )

@@ -10,7 +10,7 @@ says that it is no longer ours: a lost record would cost a second copy.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -68,9 +68,12 @@ class _Destination:
         self.rests_until = 0.0
 
     def room(self, most: int, now: float) -> int:
+        """How many more to claim; 0 until it is worth a claim."""
         if now < self.rests_until:
             return 0
-        return max(0, (1 if self.failures else most) - self.running)
+        most = 1 if self.failures else most
+        free = most - self.running
+        return free if free >= max(1, most // 4) or not self.running else 0
 
 
 class Outbox:
@@ -144,16 +147,29 @@ class Outbox:
     # --- claiming -----------------------------------------------------------------------------------------------------
 
     async def _round(self) -> None:
-        more = True
-        while more and not self._stopping:
+        self._held_back = False
+        while not self._stopping:
             limit = min(CLAIM, self._total - len(self._running))
             if limit <= 0 or self._octets >= OCTETS:
-                break
-            claims = await self._flow.claim(limit, self._per_destination, self._rooms())
+                self._held_back = True
+                return
+            rooms = self._rooms()
+            claims = await self._flow.claim(limit, self._per_destination, rooms)
             self._take(claims)
-            # A destination that is full may have hidden what is due for others.
-            more = bool(claims) and (len(claims) == limit or 0 in self._rooms().values())
-        self._held_back = more or 0 in self._rooms().values()
+            # A destination that got all it may has more due, perhaps, or has hidden what is due for others.
+            taken = Counter(claim.job.destination for claim in claims)
+            full = [name for name, count in taken.items() if count >= rooms.get(name, self._per_destination)]
+            full += [name for name, room in rooms.items() if not room and not self._resting(name)]
+            if not full and len(claims) < limit:
+                return
+            if not claims and not any(self._rooms().get(name, 1) for name in full):
+                self._held_back = True
+                return
+
+    def _resting(self, name: str) -> bool:
+        """Whether the timer alone may bring the destination back."""
+        destination = self._destinations.get(name)
+        return destination is not None and self._clock.seconds() < destination.rests_until
 
     def _rooms(self) -> dict[str, int]:
         now = self._clock.seconds()
@@ -206,10 +222,12 @@ class Outbox:
         self._write()
 
     def _finished(self, _: object, attempt: Deferred[None]) -> None:
-        del self._running[attempt]
-        if self._held_back and not self._stopping:
-            self._held_back = False
-            self._pump.wake()
+        claim = self._running.pop(attempt)
+        if self._held_back and not self._stopping and self._total - len(self._running) >= self._total // 4:
+            destination = self._destinations.get(claim.job.destination)
+            if destination is None or destination.room(self._per_destination, self._clock.seconds()):
+                self._held_back = False
+                self._pump.wake()
 
     def _cut_off(self) -> None:
         for attempt in list(self._running):

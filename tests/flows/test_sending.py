@@ -414,13 +414,25 @@ class Leases(Case):
         (claim,) = await self.claim(flow)
         database.down = {"begin data"}
         self.assertEqual(await flow.attempt(claim), (None, False))
-        database.down = {"load raw"}
-        self.assertEqual(await flow.attempt(claim), (None, False))
         database.down = set()
         await flow.record([], [claim.job.held], 0.0)
         job = (await jobs(self.db))[0]
         self.assertEqual((job.attempts, job.phase), (0, "ready"))
         self.assertEqual(self.upstream.transmitted, [])
+
+    async def test_big_message(self) -> None:
+        """A big message is loaded when its turn comes; while the database is away it waits."""
+        database = _Flaky(self.db)
+        flow = self.make_flow(database=database)
+        raw = RAW + (b"x" * 98 + b"\r\n") * 1000
+        await queue_message(self.db, raw=raw)
+        (claim,) = await self.claim(flow)
+        self.assertIsNone(claim.job.raw)
+        database.down = {"load raw"}
+        self.assertEqual(await flow.attempt(claim), (None, False))
+        database.down = set()
+        await flow.attempt(claim)
+        self.assertTrue(self.upstream.transmitted[0][2].endswith(raw))
 
     async def test_cut_off(self) -> None:
         """An attempt that is cancelled while it prepares is given back."""

@@ -37,6 +37,7 @@ class Rows:
         self.numbers = itertools.count()
         self.down = False
         self.broken = False
+        self.blocked: Deferred[None] | None = None
 
     def add(self, destination: str, count: int = 1, size: int = 100) -> list[str]:
         ids = [f"{destination}-{next(self.numbers):03}" for _ in range(count)]
@@ -46,6 +47,8 @@ class Rows:
 
     async def claim(self, limit: int, room: int, rooms: Mapping[str, int]) -> list[Claim]:
         self.claims += 1
+        if self.blocked is not None:
+            await self.blocked
         if self.down:
             raise Unavailable
         seen: Counter[str] = Counter()
@@ -130,6 +133,17 @@ class Claiming(Case):
             self.rows.end(next(iter(self.rows.attempts)))
         self.assertEqual(len(self.rows.recorded), 10)
         self.assertEqual((self.rows.most["a"], self.rows.most["b"]), (3, 3))
+
+    def test_places_that_come_free_meanwhile(self) -> None:
+        """A place that comes free while a claim is under way is taken without waiting for the timer."""
+        names = self.rows.add("a", 4)
+        self.start()
+        blocked = self.rows.blocked = Deferred()
+        self.worker.wake()
+        self.rows.end(names[0])
+        self.rows.blocked = None
+        blocked.callback(None)
+        self.assertIn(names[3], self.rows.attempts)
 
     def test_woken(self) -> None:
         """A notification is followed by a claim without waiting for the timer; the timer finds what none told of."""
