@@ -22,6 +22,8 @@ from .rows import Cursor, execute, many, maybe
 #: Members of an organisation who are written to about one message, at most.
 MOST_REVIEWERS = 20
 
+# Greater than every id, which go on in hexadecimal digits.
+_LAST = "msg_g"
 _PENDING = f"""
     SELECT {COLUMNS} FROM messages AS m
     WHERE m.organisation_id = %(organisation)s AND m.status = 'pending_approval'
@@ -29,14 +31,16 @@ _PENDING = f"""
         AND (%(agent)s::text IS NULL OR m.agent_id = %(agent)s)
     ORDER BY m.approval_expires_at, m.id LIMIT %(limit)s
 """
-# Each status has its own run in the index; the newest of them all are among the newest of each.
+# Each status has its own run in the index; the newest of them all are among the newest of each. A status
+# that is bounded and not equated leaves the planner no other index: by the primary key it would walk through
+# everybody's messages.
 _NEWEST = f"""
     SELECT {COLUMNS} FROM unnest(%(statuses)s::text[]) AS wanted (status) CROSS JOIN LATERAL (
         SELECT * FROM messages AS one
-        WHERE one.organisation_id = %(organisation)s AND one.status = wanted.status AND one.direction = 'outbound'
-            AND (%(before)s::text IS NULL OR one.id < %(before)s)
+        WHERE one.organisation_id = %(organisation)s AND one.direction = 'outbound'
+            AND one.status >= wanted.status AND (one.status, one.id) < (wanted.status, %(before)s)
             AND (%(agent)s::text IS NULL OR one.agent_id = %(agent)s)
-        ORDER BY one.id DESC LIMIT %(limit)s
+        ORDER BY one.status DESC, one.id DESC LIMIT %(limit)s
     ) AS m
     ORDER BY m.id DESC LIMIT %(limit)s
 """
@@ -121,7 +125,7 @@ async def list_newest(
     values = {
         "organisation": organisation_id,
         "statuses": list(statuses),
-        "before": before,
+        "before": before or _LAST,
         "agent": agent_id,
         "limit": limit,
     }
