@@ -131,6 +131,23 @@ class Refusals(TestCase):
             self.assertTrue(any(complaint.startswith(part) for complaint in found), (part, found))
         self.assertEqual(len(found), 7)
 
+    def test_ways_out(self) -> None:
+        """Mail to people needs a server or the direct route, a sender domain for either, and TLS beyond this machine."""
+        host = {"E2A_OUTBOUND_SMTP_HOST": "smtp.example.net", "E2A_OUTBOUND_SMTP_FROM_DOMAIN": "send.example.net"}
+        direct = {"E2A_OUTBOUND_ROUTE": "direct", "E2A_OUTBOUND_SMTP_FROM_DOMAIN": "send.example.net"}
+        local = {**host, "E2A_OUTBOUND_SMTP_HOST": "127.0.0.1", "E2A_OUTBOUND_SMTP_TLS": "none"}
+        for environ in (host, direct, local):
+            self.assertTrue(load("", environ).sending)
+        self.assertFalse(load("", {}).sending)
+        for environ, part in (
+            ({"E2A_OUTBOUND_SMTP_FROM_DOMAIN": "send.example.net"}, "outbound_smtp.from_domain: needs"),
+            ({"E2A_OUTBOUND_ROUTE": "direct"}, "outbound.route: direct needs"),
+            ({**host, "E2A_OUTBOUND_SMTP_TLS": "none"}, "outbound_smtp.tls: none is for"),
+            ({"E2A_OUTBOUND_UNKNOWN": "again"}, "outbound.unknown (from E2A_OUTBOUND_UNKNOWN): must be retry or hold"),
+        ):
+            found = complaints("", environ)
+            self.assertTrue(len(found) == 1 and found[0].startswith(part), (part, found))
+
     def test_wrong_types(self) -> None:
         """A boolean is no number, a number no text, a mapping no list, a scalar no section."""
         for text in (

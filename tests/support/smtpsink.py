@@ -130,6 +130,16 @@ class SmtpSink:
     def verbs(self, session: int) -> list[str]:
         return [line.split(" ")[0].split(":")[0].upper() for number, line in self.lines if number == session]
 
+    def hang_up(self) -> None:
+        """Close every session."""
+
+        async def end() -> None:
+            for task in list(self._tasks):
+                task.cancel()
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(5)
+        wait_until(lambda: not self.open, 5.0, lambda: f"{self.open} sessions")
+
     def stop(self) -> None:
         async def end() -> None:
             self._server.close()
