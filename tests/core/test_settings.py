@@ -132,7 +132,7 @@ class Refusals(TestCase):
         self.assertEqual(len(found), 7)
 
     def test_ways_out(self) -> None:
-        """Mail to people needs a server or the direct route, a sender domain for either, and TLS beyond this machine."""
+        """Mail to people needs a server or the direct route, a sender domain, and TLS beyond this machine."""
         host = {"E2A_OUTBOUND_SMTP_HOST": "smtp.example.net", "E2A_OUTBOUND_SMTP_FROM_DOMAIN": "send.example.net"}
         direct = {"E2A_OUTBOUND_ROUTE": "direct", "E2A_OUTBOUND_SMTP_FROM_DOMAIN": "send.example.net"}
         local = {**host, "E2A_OUTBOUND_SMTP_HOST": "127.0.0.1", "E2A_OUTBOUND_SMTP_TLS": "none"}
