@@ -53,13 +53,15 @@ CREATE TABLE messages (
 );
 CREATE UNIQUE INDEX messages_mailbox ON messages (agent_id, uid) WHERE direction = 'inbound';
 CREATE INDEX messages_unread ON messages (agent_id, uid) WHERE inbox_status = 'unread';
-CREATE INDEX messages_thread ON messages (agent_id, email_message_id) WHERE email_message_id <> '';
+-- For delivery reports, which are about mail of ours.
+CREATE INDEX messages_reported ON messages (agent_id, email_message_id) WHERE direction = 'outbound' AND email_message_id <> '';
 CREATE INDEX messages_raw ON messages (raw_id);
 CREATE INDEX messages_expiry ON messages USING brin (expires_at);
 
 -- A transmission seen before: same agent, same Message-ID and content, within seven days (RFC 1047: an answer to DATA can get lost).
+-- Without a foreign key, which would be checked for every message: whoever deletes an agent deletes these.
 CREATE TABLE fingerprints (
-    agent_id    text NOT NULL REFERENCES agents ON DELETE CASCADE,
+    agent_id    text NOT NULL,
     fingerprint bytea NOT NULL,
     message_id  text NOT NULL,
     seen_at     timestamptz NOT NULL DEFAULT now(),

@@ -103,7 +103,7 @@ class Hub:
     # --- notifications ------------------------------------------------------------------------------------------------
 
     def mail(self, payload: str) -> None:
-        """Take in a notification of ``e2a_mail``: lines of agent id and message id."""
+        """Take in a notification of ``e2a_mail``: lines of agent id, message id and more."""
         for agent_id in {line.partition(" ")[0] for line in payload.split("\n")}:
             socket = self._current.get(agent_id)
             if socket is not None:

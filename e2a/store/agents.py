@@ -45,6 +45,7 @@ _LOCK_MAILBOX = """
     WHERE m.agent_id = %s AND a.organisation_id = %s FOR UPDATE OF m
 """
 _DROP = "DELETE FROM agents WHERE id = %s AND organisation_id = %s"
+_DROP_FINGERPRINTS = "DELETE FROM fingerprints WHERE agent_id = %s"
 _REACH = """
     SELECT
         (SELECT array_agg(a.id) FROM agents a JOIN domains d ON d.id = a.domain_id
@@ -148,7 +149,10 @@ async def lock_mailbox(cur: Cursor, organisation_id: str, agent_id: str) -> bool
 
 async def drop_agent(cur: Cursor, organisation_id: str, agent_id: str) -> None:
     """Delete the agent with its messages, deliveries and keys. Raw mail that nobody else holds is ``retention``'s."""
-    await execute(cur, _DROP, (agent_id, organisation_id))
+    if not await execute(cur, _DROP, (agent_id, organisation_id)):
+        return
+    # Afterwards: from here on nothing can add one, because the mailbox is gone.
+    await execute(cur, _DROP_FINGERPRINTS, (agent_id,))
     await tell(cur, "agent", [agent_id])
 
 

@@ -31,10 +31,12 @@ DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
-#: Sent as a statement and not as start-up options, because poolers refuse those.
+#: Sent as a statement and not as start-up options, because poolers refuse those. What is prepared is prepared to be
+#: planned once; the server would plan a group of one anew each time, for longer than it takes to store it.
 SESSION = """
     SET timezone = 'UTC'; SET datestyle = 'ISO'; SET statement_timeout = '30s'; SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0; SET standard_conforming_strings = on;
+    SET plan_cache_mode = force_generic_plan;
     SELECT set_config(name, 'lz4', false) FROM pg_settings
     WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)
 """

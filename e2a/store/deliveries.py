@@ -99,7 +99,7 @@ _RENEW = """
     SET status = 'pending', attempts = 0, last_error = '', next_attempt_at = now(), delivered_at = NULL
     WHERE d.status <> 'pending'
 """
-_TELL = "SELECT pg_notify('e2a_mail', %s || ' ' || %s)"
+_TELL = "SELECT pg_notify('e2a_mail', %s || ' ' || %s || ' due')"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from e2a.core.errors import Unavailable
 
 from .connection import Connection, Target
 
-#: Inbound mail was committed; the payload has one line ``agent_id message_id`` for each copy.
+#: Inbound mail was committed; the payload has one line ``agent_id message_id`` for each copy, and a third word ``due``
+#: when it is to be delivered to a webhook.
 MAIL = "e2a_mail"
 #: A row that caches hold has changed or gone; the payload is ``kind id``, kind one of ``changes.Kind``.
 CHANGED = "e2a_changed"

@@ -145,14 +145,12 @@ class Deliveries:
         self._pump.start()
 
     def mail(self, payload: str) -> None:
-        """Take in a notification of ``e2a_mail``: lines of agent id and message id."""
-        for line in payload.split("\n"):
-            message_id = line.rpartition(" ")[2]
-            if message_id and len(self._fresh) < FRESH:
-                self._fresh.append(message_id)
-            elif message_id:
-                self._scan_due = True
-        self._pump.wake()
+        """Take in a notification of ``e2a_mail``: lines of agent id, message id and, if it has a delivery, ``due``."""
+        found = [line.split(" ")[1] for line in payload.split("\n") if line.endswith(" due")]
+        if found:
+            self._scan_due = self._scan_due or len(self._fresh) + len(found) > FRESH
+            self._fresh.extend(found[: FRESH - len(self._fresh)])
+            self._pump.wake()
 
     def gap(self) -> None:
         """Notifications may have been missed."""

@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
 from e2a.core.entities import Facts
-from e2a.store import intake, rawmail, retention
+from e2a.store import agents, intake, rawmail, retention
 from e2a.store.intake import IntakeMail, IntakeRow, Outcome, store_group
 from e2a.store.listener import MAIL, Listener
 from e2a.store.messages import get_inbound, unread_after
@@ -117,6 +117,7 @@ class ContentTests(IntakeCase):
         self.patch(intake, "PART_BYTES", 64)
         every = bytes(range(256))
         raws = [b"", b"x", every[:63], every[:64], every[:65], every[:128], every * 3 + b"\0\\'"]
+        raws += [b"\\x41 it's\r\n\\\\%s"]
         mails = [a_mail(raw=raw) for raw in raws]
         await self.store(*mails)
         self.patch(rawmail, "PART_BYTES", 64)
@@ -243,6 +244,15 @@ class DuplicateTests(IntakeCase):
         self.assertEqual(outcomes.count(Outcome.STORED), 1)
         self.assertEqual((self.count("messages"), self.count("raw_messages")), (1, 1))
 
+    async def test_a_new_agent_of_the_same_name(self) -> None:
+        """What a deleted agent had seen is new to an agent that gets its address."""
+        row = a_row()
+        await self.store(a_mail(row))
+        await self.db.run("drop", agents.drop_agent, "org_test", BOT)
+        await make_agent(self.db, BOT)
+        again = replace(a_row(), fingerprint=row.fingerprint)
+        self.assertEqual(await self.store(a_mail(again)), [Outcome.STORED])
+
     async def test_no_fingerprint_is_always_new(self) -> None:
         """Mail without a fingerprint is stored each time."""
         mails = [a_mail(a_row(fingerprint=None)) for _ in range(2)]
@@ -283,7 +293,8 @@ class ConsequenceTests(IntakeCase):
         self.assertEqual(events, [("org_test", OTHER, "agents.test", "inbound", True)])
 
     async def test_announces_every_copy_in_few_notifications(self) -> None:
-        """Each stored copy is announced once, in order, several per notification, none over PostgreSQL's limit."""
+        """Each stored copy is announced once, in order, several per notification, none over PostgreSQL's limit, and
+        those that are due at a webhook are marked."""
         heard: list[str] = []
         complete: Deferred[None] = Deferred()
         listener = Listener(reactor, self.dsn)
@@ -296,12 +307,15 @@ class ConsequenceTests(IntakeCase):
         listener.observe(MAIL, hear)
         await listener.start()
         self.addCleanup(listener.stop)
-        rows = [a_row(BOT) for _ in range(300)]
+        cloud = f"{'c' * 60}@agents.test"
+        await make_agent(self.db, cloud, "cloud", "https://hook.test/x")
+        rows = [a_row(cloud if number % 3 else BOT) for number in range(300)]
         duplicate = a_mail(replace(a_row(BOT), fingerprint=rows[0].fingerprint))
         await self.store(*[a_mail(row) for row in rows], duplicate)
         await complete
-        self.assertEqual("\n".join(heard).splitlines(), [f"{BOT} {row.id}" for row in rows])
-        self.assertLess(len(heard), 6)
+        lines = [f"{row.agent_id} {row.id}{' due' if row.agent_id == cloud else ''}" for row in rows]
+        self.assertEqual("\n".join(heard).splitlines(), lines)
+        self.assertLess(len(heard), 7)
         self.assertLess(max(len(text) for text in heard), 8000)
 
     async def test_an_agent_deleted_at_the_same_time(self) -> None:

@@ -60,7 +60,7 @@ async def store_message(
                 "INSERT INTO webhook_deliveries (message_id, agent_id) VALUES (%s, %s)", (message_id, agent_id)
             )
         if notify:
-            await cur.execute("SELECT pg_notify('e2a_mail', %s)", (f"{agent_id} {message_id}",))
+            await cur.execute("SELECT pg_notify('e2a_mail', %s)", (f"{agent_id} {message_id}{' due' * delivery}",))
         return uid
 
     return await db.run("store_message", work)

@@ -156,8 +156,16 @@ class FlowTests(WorkerTestCase):
         worker = self.worker()
         (name,) = self.rows.add("a", 1)
         self.assertEqual(list(self.rows.attempts), [])
-        worker.mail(f"bot@agents.test {name}\nbot@agents.test unknown")
+        worker.mail(f"bot@agents.test {name} due\nbot@agents.test unknown due")
         self.assertEqual(list(self.rows.attempts), [name])
+        self.stop(worker)
+
+    def test_mail_without_a_delivery(self) -> None:
+        """Mail for agents that have no webhook causes no claim."""
+        worker = self.worker()
+        claims = self.rows.claims
+        worker.mail("bot@agents.test msg_1\nbot@agents.test msg_2")
+        self.assertEqual(self.rows.claims, claims)
         self.stop(worker)
 
     def test_the_timer_finds_the_rest(self) -> None:
@@ -166,7 +174,7 @@ class FlowTests(WorkerTestCase):
         (name,) = self.rows.add("a", 1)
         for _ in range(11):
             self.clock.advance(0.1)
-            worker.mail("bot@agents.test unknown")
+            worker.mail("bot@agents.test unknown due")
         self.assertEqual(list(self.rows.attempts), [name])
         self.stop(worker)
 
@@ -233,7 +241,7 @@ class FairnessTests(WorkerTestCase):
         self.clock.advance(1.0)
         self.assertIn(scanned, self.rows.attempts)
         (told,) = self.rows.add("good", 1)
-        worker.mail(f"x {told}")
+        worker.mail(f"x {told} due")
         self.assertIn(told, self.rows.attempts)
         self.assertLessEqual(self.rows.most["dead"], deliveries.START)
         self.stop(worker)
@@ -255,7 +263,7 @@ class FairnessTests(WorkerTestCase):
         self.clock.advance(1.0)
         self.assertLessEqual(worker.in_flight, 20 + deliveries.FAILING)
         (told,) = self.rows.add("good", 1)
-        worker.mail(f"x {told}")
+        worker.mail(f"x {told} due")
         self.assertIn(told, self.rows.attempts)
         self.stop(worker)
 
@@ -307,7 +315,7 @@ class StopTests(WorkerTestCase):
         worker = self.worker()
         stopped = Deferred.fromCoroutine(worker.stop(grace=10.0))
         self.rows.add("b", 1)
-        worker.mail("x b-00004")
+        worker.mail("x b-00004 due")
         self.clock.advance(5.0)
         self.assertNoResult(stopped)
         self.rows.finish()
