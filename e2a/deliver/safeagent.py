@@ -14,9 +14,10 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
-from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web._newclient import HTTP11ClientProtocol, Request
+from twisted.web.client import URI, Agent, HTTPConnectionPool, _HTTP11ClientFactory
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
@@ -32,6 +33,8 @@ CONNECT_SECONDS = 5.0
 #: Idle connections kept for one host, and for how many seconds.
 KEPT_PER_HOST = 16
 KEPT_SECONDS = 30
+#: Octets of one answer, header and interim answers included; Twisted's parser keeps header lines without end.
+MAX_RECEIVED = 262_144
 
 
 class Refused(Exception):
@@ -121,6 +124,33 @@ class VettedEndpoints:
         return VettedEndpoint(self, uri.scheme == b"https", host, uri.port)
 
 
+class _Protocol(HTTP11ClientProtocol):
+    """Cuts the connection when an answer is longer than ``MAX_RECEIVED``."""
+
+    _received = 0
+
+    def request(self, request: Request) -> Deferred[IResponse]:
+        self._received = 0
+        return super().request(request)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > MAX_RECEIVED:
+            transport: Any = self.transport
+            transport.abortConnection()
+        else:
+            super().dataReceived(data)
+
+
+class _Factory(_HTTP11ClientFactory):
+    def buildProtocol(self, addr: IAddress | None) -> HTTP11ClientProtocol:
+        return _Protocol(self._quiescentCallback)
+
+
+class _Pool(HTTPConnectionPool):
+    _factory = _Factory
+
+
 @implementer(IAgent)
 class SafeAgent:
     """``twisted.web.client.Agent`` over ``VettedEndpoints``.
@@ -129,7 +159,7 @@ class SafeAgent:
     """
 
     def __init__(self, endpoints: VettedEndpoints) -> None:
-        self._pool: Any = HTTPConnectionPool(endpoints.reactor, persistent=True)
+        self._pool: Any = _Pool(endpoints.reactor, persistent=True)
         self._pool.maxPersistentPerHost = KEPT_PER_HOST
         self._pool.cachedConnectionTimeout = KEPT_SECONDS
         self._pool.retryAutomatically = False

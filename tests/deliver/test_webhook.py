@@ -341,6 +341,39 @@ class LoopbackTests(TestCase):
         self.assertEqual(result, WebhookResult(None, "the TLS connection failed"))
         self.assertEqual(len(sink.seen), 1)
 
+    async def test_endless_header(self) -> None:
+        """A receiver that sends header lines, folds or interim answers without end is cut off after 256 KiB."""
+        sent = 0
+
+        class Flood(Protocol):
+            start = line = b""
+
+            def dataReceived(self, data: bytes) -> None:
+                if b"POST" in data:
+                    self.transport.write(self.start)  # type: ignore[union-attr]
+                    self.transport.registerProducer(self, False)  # type: ignore[union-attr]
+
+            def resumeProducing(self) -> None:
+                nonlocal sent
+                # Would go on for ever; ends here so that the test does when the promise is broken.
+                if sent < 20_000_000:
+                    sent += len(self.line)
+                    self.transport.write(self.line)  # type: ignore[union-attr]
+
+            def stopProducing(self) -> None:
+                pass
+
+        for start, line in (
+            (b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * 8000 + b"\r\n"),
+            (b"HTTP/1.1 200 OK\r\nX-A: b\r\n", b" " + b"a" * 8000 + b"\r\n"),
+            (b"", b"HTTP/1.1 100 Continue\r\nX-A: " + b"a" * 8000 + b"\r\n\r\n"),
+        ):
+            Flood.start, Flood.line, sent = start, line, 0
+            port = self.serve(Factory.forProtocol(Flood))
+            result = await self.client(deadline=5.0).post(request(f"http://127.0.0.1:{port}/"))
+            self.assertEqual(result, WebhookResult(None, "the connection was closed without an answer"))
+            self.assertLess(sent, 20_000_000)
+
     def test_trust_root_needs_a_certificate(self) -> None:
         """A file without certificates is refused when it is read, not when it is used."""
         self.assertRaises(ValueError, load_trust_root, b"nothing here")
