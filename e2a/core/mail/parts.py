@@ -8,10 +8,13 @@ Nothing is lost to a bound or to broken structure: what cannot be split further 
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from encodings.aliases import aliases
+from functools import lru_cache
+from importlib import import_module
 
 from e2a.core.entities import AttachmentInfo
 from e2a.core.mail import words
@@ -29,8 +32,10 @@ BASE64_SLICE = 262_144
 SEARCH_SLICE = 1_048_576
 #: Octets of a header value that are read for parameters.
 MAX_VALUE = 4096
-#: Places in one multipart that look like its delimiter and are examined; after them the rest is one part.
+#: Places in a message that look like a delimiter and are examined; after them nothing is split any more.
 MAX_CANDIDATES = 100_000
+#: Encoded octets of a text; a longer one is an attachment. Decoding holds the interpreter, also from a thread.
+MAX_TEXT = 4_194_304
 
 _MEDIA_TYPE = re.compile(r"\s*([a-z0-9!#$&^_.+-]{1,127})/([a-z0-9!#$&^_.+-]{1,127})\s*(?:;|$)")
 # An open quotation runs to the end of the value: there is nothing to go back for, which keeps the scan linear.
@@ -39,18 +44,22 @@ _PARAMETER = re.compile(
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+# White space behind a delimiter (RFC 2046 5.1.1), within the longest line of RFC 5322.
+_PADDING = re.compile(rb"[ \t]{0,998}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _NOT_BASE64 = bytes(
     octet for octet in range(256) if octet not in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 )
 # Charsets are looked up in this table and not by codecs.lookup, which imports modules by a name the sender chose and
-# remembers every miss for ever. Codecs that are no charset of mail are left out.
+# remembers every miss for ever. Codecs that are no charset of mail are left out, and those that no browser reads: UTF-7
+# has served to hide markup, and both it and UTF-32 take seconds for a hostile text.
 _CHARSETS = {
     name: codec
     for name, codec in aliases.items()
     if codec
     not in ("base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec", "mbcs")
+    and not codec.startswith(("utf_7", "utf_32"))
 }
 _CHARSETS |= {codec: codec for codec in set(_CHARSETS.values())}
 _CHARSETS |= {name: name for name in ("koi8_t", "koi8_u", "cp720", "cp737", "cp856", "cp874", "cp1006", "utf_8_sig")}
@@ -83,16 +92,19 @@ class _Leaf:
     end: int
 
 
-def content(raw: bytes) -> Content:
-    """The readable side of a message. Text is fit for PostgreSQL and JSON: no NUL, no lone surrogates."""
-    text, html, leaves = _sorted(raw)
+def content(raw: bytes, longest: int = MAX_TEXT) -> Content:
+    """The readable side of a message. Text is fit for PostgreSQL and JSON: no NUL, no lone surrogates.
+
+    :param longest: encoded octets of a text; a longer one is an attachment.
+    """
+    text, html, leaves = _sorted(raw, longest)
     infos = (_info(index, leaf, _size(raw, leaf)) for index, leaf in enumerate(leaves))
     return Content(text, html, tuple(infos))
 
 
 def attachment(raw: bytes, index: int) -> tuple[AttachmentInfo, bytes] | None:
     """One attachment with its decoded octets, by the index that ``content`` gave it; None when there is no such."""
-    _, _, leaves = _sorted(raw)
+    _, _, leaves = _sorted(raw, MAX_TEXT)
     if not 0 <= index < len(leaves):
         return None
     octets = _octets(raw, leaves[index])
@@ -106,20 +118,20 @@ def bodies(raw: bytes, media_types: frozenset[str]) -> Iterator[tuple[str, bytes
             yield leaf.media_type, _octets(raw, leaf)
 
 
-def attachments(raw: bytes) -> Iterator[tuple[AttachmentInfo, bytes]]:
+def attachments(raw: bytes, longest: int = MAX_TEXT) -> Iterator[tuple[AttachmentInfo, bytes]]:
     """Every attachment with its decoded octets, in the order and with the indexes of ``content``."""
-    _, _, leaves = _sorted(raw)
+    _, _, leaves = _sorted(raw, longest)
     for index, leaf in enumerate(leaves):
         octets = _octets(raw, leaf)
         yield _info(index, leaf, len(octets)), octets
 
 
-def _sorted(raw: bytes) -> tuple[str, str, list[_Leaf]]:
+def _sorted(raw: bytes, longest: int) -> tuple[str, str, list[_Leaf]]:
     """The text, the HTML and what is left: parts after the first text of a kind are attachments, so that none hides."""
     bodies = {"text/plain": "", "text/html": ""}
     others = []
     for leaf in _leaves(raw):
-        if _is_body(leaf):
+        if leaf.end - leaf.start <= longest and _is_body(leaf):
             if bodies.get(leaf.media_type) == "":
                 text = _text(raw, leaf)
                 bodies[leaf.media_type] = text if text.strip() else ""
@@ -141,13 +153,14 @@ def _info(index: int, leaf: _Leaf, size: int) -> AttachmentInfo:
 def _leaves(raw: bytes) -> Iterator[_Leaf]:
     """Every part without parts, in order. Each multipart is split when it is met; the stack replaces recursion."""
     stack = [(0, len(raw), "text/plain", 0)]
+    tries = iter(range(MAX_CANDIDATES))
     seen = 0
     while stack:
         start, end, default, depth = stack.pop()
         leaf, boundary = _entity(raw, start, end, default)
         whole = depth >= MAX_DEPTH or seen >= MAX_PARTS
         if boundary and not whole:
-            spans = _split(raw, leaf.start, leaf.end, boundary, MAX_PARTS - seen)
+            spans = _split(raw, leaf.start, leaf.end, boundary, MAX_PARTS - seen, tries)
             if spans:
                 seen += len(spans)
                 kind = "message/rfc822" if leaf.media_type == "multipart/digest" else "text/plain"
@@ -204,13 +217,16 @@ def _body_start(raw: bytes, start: int, end: int) -> int:
     return end
 
 
-def _split(raw: bytes, start: int, end: int, boundary: str, most: int) -> list[tuple[int, int]]:
-    """The spans of a multipart's parts (RFC 2046 5.1.1); a missing final delimiter ends at the end."""
+def _split(raw: bytes, start: int, end: int, boundary: str, most: int, tries: Iterator[int]) -> list[tuple[int, int]]:
+    """The spans of a multipart's parts (RFC 2046 5.1.1); a missing final delimiter ends at the end.
+
+    :param tries: one is taken for each place that looks like the delimiter.
+    """
     delimiter = b"--" + boundary.encode("utf-8")
     spans: list[tuple[int, int]] = []
     opened = -1
     position = start
-    for _ in range(MAX_CANDIDATES):
+    for _ in tries:
         found = _find(raw, delimiter, position, end)
         if found < 0:
             break
@@ -220,8 +236,8 @@ def _split(raw: bytes, start: int, end: int, boundary: str, most: int) -> list[t
         after = position
         final = raw.startswith(b"--", after, end)
         after += 2 if final else 0
-        while after < end and raw[after] in b" \t":
-            after += 1
+        padding = _PADDING.match(raw, after, end)
+        after = padding.end() if padding is not None else after
         if raw.startswith(b"\r\n", after, end):
             after += 2
         elif after < end and raw[after] in b"\r\n":
@@ -284,7 +300,7 @@ def _base64(raw: bytes, start: int, end: int) -> Iterator[bytes]:
 
 
 def _text(raw: bytes, leaf: _Leaf) -> str:
-    return _UNSTORABLE.sub("\ufffd", _decode(_octets(raw, leaf), leaf.charset))
+    return words.clean(_decode(_octets(raw, leaf), leaf.charset))
 
 
 def _decode(octets: bytes, charset: str) -> str:
@@ -292,13 +308,25 @@ def _decode(octets: bytes, charset: str) -> str:
     codec = _CHARSETS.get(re.sub(r"[^a-z0-9.]+", "_", charset.lower()), "")
     if codec and codec != "ascii":
         try:
-            return octets.decode(codec, "replace")
+            table = _table(codec)
+            if table:
+                return codecs.charmap_decode(octets, "strict", table)[0]
+            # One error costs as much as a hundred characters here, and a text with errors is hardly ever UTF-16.
+            return octets.decode(codec, "strict" if codec.startswith("utf_16") else "replace")
         except (LookupError, ValueError):
             pass
     try:
         return octets.decode("utf-8")
     except ValueError:
         return octets.decode("cp1252", "replace")
+
+
+@lru_cache(len(_CHARSETS))
+def _table(codec: str) -> str:
+    """What the octets of a single-byte charset stand for, without gaps: decoding with "replace" takes a hundred times
+    as long for octets that mean nothing. "" for other charsets."""
+    table: str = getattr(import_module("encodings." + codec), "decoding_table", "")
+    return table.replace("\ufffe", "\ufffd")
 
 
 def _parameters(value: str) -> dict[str, str]:

@@ -131,7 +131,7 @@ def _content(message: OutboundMessage, raw: bytes, edits: Edits) -> dict[str, An
     entity = entity_of(raw)
     if edits.text is None and edits.html is None and edits.attachments is None:
         return {"entity": entity}
-    content = parts.content(raw)
+    content = parts.content(raw, len(raw))
     text = content.text if edits.text is None else checked_text(edits.text, "body_text")
     html = content.html if edits.html is None else checked_text(edits.html, "body_html")
     if edits.attachments is None and _same(text, content.text) and _same(html, content.html):
@@ -149,7 +149,7 @@ def _same(one: str, other: str) -> bool:
 
 def _files(raw: bytes, entity: bytes) -> tuple[File, ...]:
     """The attachments as they were given, with every parameter of their types."""
-    found = list(parts.attachments(raw))
+    found = list(parts.attachments(raw, len(raw)))
     types = _types(entity)
     if len(types) != len(found):
         types = [info.content_type for info, _ in found]
