@@ -29,7 +29,7 @@ from .threading import Threading
 #: A header section over this is refused; other large servers draw the same line.
 MAX_HEADER_BYTES = 256 * 2**10
 #: From here on reading it could hold the reactor for milliseconds.
-BIG_HEADER_BYTES = 32 * 2**10
+BIG_HEADER_BYTES = 16 * 2**10
 
 RETENTION = timedelta(days=30)
 
@@ -98,7 +98,8 @@ class Inbound:
             raise MailLoop()
         verdict = await self._judge.verify(envelope, data, block)
         trace = trace_header(envelope, self._hostname, verdict.authentication_results(self._hostname))
-        raw = kept_bytes(data, block, trace, self._hostname)
+        arguments = (data, block, trace, self._hostname)
+        raw = await self._cpu.run(kept_bytes, *arguments) if size > BIG_HEADER_BYTES else kept_bytes(*arguments)
         if len(raw) > ALONE_BYTES:
             body_hash, content = await self._cpu.run(_digests, raw, data)
         else:

@@ -14,6 +14,7 @@ from e2a.core.mail.headers import Field, HeaderBlock
 #: Octets hashed at a time.
 _CHUNK = 65_536
 
+_CRLFS = b"\r\n" * 4096
 _SPACES = re.compile(rb" {2,}")
 _B_TAG = re.compile(rb"(\A|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
@@ -122,9 +123,9 @@ def _collapse(text: bytes) -> bytes:
 
 
 def _final_crlfs(text: bytes) -> int:
-    """How many CRLFs end a text, in linear time."""
-    if not text.endswith(b"\r\n"):
-        return 0
-    tail = text[len(text.rstrip(b"\r\n")) :][::-1]
-    match = re.match(rb"(?:\n\r)*", tail)
-    return match.end() // 2 if match else 0
+    """How many CRLFs end a text, in linear time and in steps that let other threads have their turn."""
+    end = len(text)
+    for step in (_CRLFS, b"\r\n"):
+        while text.endswith(step, 0, end):
+            end -= len(step)
+    return (len(text) - end) // 2

@@ -19,6 +19,8 @@ from .questions import Answers, Question, ask
 
 #: Octets of a signature field or a key record; real ones stay under 4 KiB.
 MAX_TEXT = 16_384
+#: Bits of an RSA key's public exponent.
+MAX_EXPONENT = 64
 
 _WHITE = b" \t\r\n"
 _TAG = re.compile(rb"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -154,6 +156,9 @@ def _read_key(text: bytes) -> KeyRecord:
             if isinstance(public, rsa.RSAPublicKey):
                 if not 1024 <= public.key_size <= 4096:
                     raise Refused("policy", "key size")
+                # Verifying takes time in proportion to it; every key in use has 17 bits.
+                if public.public_numbers().e.bit_length() > MAX_EXPONENT:
+                    raise Refused("policy", "key exponent")
                 return KeyRecord(RsaKey(public), strict)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise Refused("permerror", "malformed key record") from None

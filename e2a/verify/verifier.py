@@ -24,6 +24,8 @@ T = TypeVar("T")
 DEADLINE = 20.0
 #: Octets from which a message is hashed in a thread: below, the hand-over costs more than it saves.
 LARGE = 256 * 1024
+#: Header fields from which reading them is left to a thread as well.
+MANY_FIELDS = 1000
 
 
 class Drives(Protocol):
@@ -62,7 +64,7 @@ class Verifier:
         :param block: ``scan(raw)``.
         """
         organisations = self._organisations
-        large = len(raw) > LARGE
+        large = len(raw) > LARGE or len(block.fields) > MANY_FIELDS
         author = await self._guard("from", None, False, sole_from, block)
         domain = verdict.domain_of(author) if author else ""
         prepared = await self._guard("signatures", None, large, _prepare, raw, block, self._now())

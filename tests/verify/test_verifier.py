@@ -118,6 +118,9 @@ class GenuineTests(Case):
         big = self.sign_good(message(b"line of text\r\n" * 30_000, From="ann@good.test"))
         self.assertTrue(self.verify(big).verified)
         self.assertIn("_prepare", self.cpu.ran)
+        self.cpu.ran.clear()
+        self.verify(self.sign_good(b"X: y\r\n" * 10_000 + message(From="ann@good.test")))
+        self.assertIn("_prepare", self.cpu.ran)
 
     def test_questions_go_out_together(self) -> None:
         """Keys, policy and SPF record are asked in one round."""
