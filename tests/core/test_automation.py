@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
@@ -50,6 +52,14 @@ class AutomationTests(TestCase):
             (b'Content-Type: multipart/report; report-type="delivery-status"\r\n', "delivery_report"),
         ):
             self.assertEqual(of(header), Automation(True, (reason,)), header)
+
+    def test_nested_comments(self) -> None:
+        """Comments in comments hide nothing, and long rows of brackets take no time to speak of."""
+        self.assertEqual(of(b"Auto-Submitted: (a (b (c))) auto-replied\r\n").reasons, ("auto_submitted",))
+        field = b"X-Auto-Response-Suppress: " + b"(" * 480 + b")" * 480 + b" x\r\n"
+        began = time.thread_time()
+        self.assertEqual(of(field * 256).reasons, ())
+        self.assertLess(time.thread_time() - began, 0.2)
 
     def test_envelope_and_sender(self) -> None:
         """The null return path and addresses behind which nobody reads count as well."""

@@ -15,6 +15,8 @@ from .headers import Field, HeaderBlock
 _WORD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*")
 _COMMENT = re.compile(rb"\([^()]*\)")
 _LONGEST = 998
+#: Comments inside comments that are taken out. No program nests them; a long row of brackets would cost a pass each.
+_DEEPEST = 3
 
 #: Values of Precedence that mark mail sent to many or by a program.
 _PRECEDENCES = frozenset({b"bulk", b"junk", b"list", b"auto_reply", b"auto-reply"})
@@ -79,8 +81,8 @@ def classify(block: HeaderBlock, mail_from: str, sender: str) -> Automation:
 def _plain(field: Field) -> bytes:
     """The value without comments (RFC 5322 section 3.2.2), as far as it can matter."""
     value = field.unfolded[:_LONGEST]
-    while (bare := _COMMENT.sub(b" ", value)) != value:
-        value = bare
+    for _ in range(_DEEPEST):
+        value = _COMMENT.sub(b" ", value)
     return value.strip(b" \t")
 
 

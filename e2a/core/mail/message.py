@@ -24,7 +24,6 @@ _LONGEST_ID = 998
 _MOST_ADDRESSES = 500
 
 _MESSAGE_ID = re.compile(rb"<[^<>\s]+>")
-_COMMENT = re.compile(rb"\([^()]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,9 @@ def parse(block: HeaderBlock) -> ParsedMessage:
 def kept_bytes(raw: bytes, block: HeaderBlock, trace: bytes, authserv_id: str) -> bytes:
     """The bytes to store, hash and deliver: the message below our trace header, without fields that only we may write.
 
-    Removed are ``X-E2A-*`` and Authentication-Results that bear our id (RFC 8601 section 5), and fold lines that belong
-    to no field at the very top, which would otherwise continue our own last line.
+    Removed are ``X-E2A-*`` and Authentication-Results that name us anywhere, which includes all that bear our id (RFC
+    8601 section 5), and fold lines that belong to no field at the very top, which would otherwise continue our own last
+    line.
 
     :param trace: complete header lines of ours, each ending in CRLF.
     """
@@ -95,14 +95,8 @@ def kept_bytes(raw: bytes, block: HeaderBlock, trace: bytes, authserv_id: str) -
 def _forged(field: Field, ours: bytes) -> bool:
     if field.key.startswith(b"x-e2a-"):
         return True
-    if field.key != b"authentication-results":
-        return False
-    value = field.unfolded.lower()
-    if len(value) > _LONGEST_ID:
-        return ours in value
-    while (bare := _COMMENT.sub(b" ", value)) != value:
-        value = bare
-    return ours in value.partition(b";")[0]
+    # Comments, quoting and escapes leave many ways to write whose results these are; none does without our name.
+    return field.key == b"authentication-results" and ours in field.raw.lower().replace(b"\\", b"")
 
 
 def _addresses(fields: list[Field] | None) -> tuple[str, ...]:
