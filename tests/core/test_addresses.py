@@ -199,6 +199,11 @@ class SoleFromTests(SynchronousTestCase):
     def test_ambiguous_values(self) -> None:
         """No value that two readers could read differently has an author."""
         for value in (
+            # What lenient readers take for an encoded-word, what they decode twice, and UTF-7, which only some decode.
+            b"=?utf-8?q?ceo=40bank.test hello?= <a@b.test>",
+            b"=?utf-8?q?=3D=3Futf-8=3Fq=3Fceo=3D40bank.test=3F=3D?= <a@b.test>",
+            b"=?utf-7?q?ceo+AEA-bank.test?= <a@b.test>",
+            b"=?UTF7?b?Y2VvK0FFQS1iYW5rLnRlc3Q=?= <a@b.test>",
             b"",
             b"Al",
             b"<>",

@@ -317,6 +317,8 @@ _ADDRESS_LIKE = re.compile(rf"(?<!{_WORD}){_WORD}++\s?@\s?{_WORD}*\.{_WORD}*")
 _LONGEST_FROM = 4096
 # NUL, LF and CR; ESC is at home in ISO-2022-JP.
 _BREAKING = frozenset(b"\0\n\r")
+# Charsets that some readers decode and others show as they are.
+_UNSHOWN = frozenset({"utf-7", "utf7", "unicode-1-1-utf-7", "csunicode11utf7", "x-unicode-2-0-utf-7"})
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co"})
 
 
@@ -332,7 +334,7 @@ def sole_from(block: HeaderBlock) -> str | None:
     if len(fields) != 1 or block.defects:
         return None
     field = fields[0]
-    if not _FROM_NAME.match(field.raw) or _BLANK_FOLD.search(field.raw):
+    if len(field.raw) > 2 * _LONGEST_FROM or not _FROM_NAME.match(field.raw) or _BLANK_FOLD.search(field.raw):
         return None
     try:
         value = field.unfolded.decode("utf-8")
@@ -364,9 +366,12 @@ def _display_text(phrase: str) -> str | None:
     """What a mail reader shows of a display name, look-alike forms folded; None when it hides something."""
     if "=?" in phrase:
         for match in ENCODED_WORD.finditer(phrase):
-            if not _BREAKING.isdisjoint(octets_of(match[2], match[3])):
+            if match[1].lower() in _UNSHOWN or not _BREAKING.isdisjoint(octets_of(match[2], match[3])):
                 return None
     shown = unicodedata.normalize("NFKC", decode_words(phrase.replace("\t", " ")))
+    # Lenient readers decode what is not quite an encoded-word, or twice.
+    if "=?" in shown:
+        return None
     if any(unicodedata.category(char) in _INVISIBLE and char not in "\u200c\u200d" for char in shown):
         return None
     return shown
