@@ -5,8 +5,8 @@ The size was checked while the bytes arrived (``site``) and is checked again her
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,9 @@ from pydantic import BaseModel, ValidationError
 from e2a.core.errors import BadRequest, TooLarge
 
 Model = TypeVar("Model", bound=BaseModel)
+
+#: Values of a body, at all depths together: reading them holds the reactor.
+MAX_VALUES = 50_000
 
 #: What to do about the commonest complaints; the rest is said in the validator's own words.
 _ADVICE = {
@@ -52,7 +55,7 @@ def read_json(raw: bytes, model: type[Model], max_size: int) -> Model:
 
     :param max_size: bytes.
     :raises TooLarge: over ``max_size``.
-    :raises BadRequest: not JSON, or not of the model's shape; ``field`` names the first fault.
+    :raises BadRequest: not JSON, of too many values, or not of the model's shape; ``field`` names the first fault.
     """
     if len(raw) > max_size:
         raise TooLarge(f"the request body may have at most {max_size} bytes")
@@ -62,11 +65,7 @@ def read_json(raw: bytes, model: type[Model], max_size: int) -> Model:
         raise BadRequest(f"the request body is not valid JSON (line {exc.lineno}, column {exc.colno})") from exc
     if not isinstance(tree, dict):
         raise BadRequest("the request body must be a JSON object")
-    for path, container, key, value in _leaves(tree):
-        if value is None and isinstance(container, dict):
-            del container[key]
-        elif isinstance(value, str) and "\0" in value:
-            raise BadRequest(f"{path} must not contain NUL characters", field=path)
+    _check_leaves(tree)
     try:
         # From text, because only there does strict mean "JSON types as written" rather than "Python objects".
         return model.model_validate_json(orjson.dumps(tree), strict=True)
@@ -76,17 +75,49 @@ def read_json(raw: bytes, model: type[Model], max_size: int) -> Model:
         raise _complaint(exc) from exc
 
 
-def _leaves(tree: dict[str, Any]) -> Iterator[tuple[str, Any, Any, Any]]:
-    """``(path, container, key, value)`` for every scalar, without recursion: the sender chooses the depth."""
-    waiting: list[tuple[str, Any]] = [("", tree)]
+class _Place(NamedTuple):
+    """A container, and how it was reached. Paths are only written out for complaints: there may be millions."""
+
+    container: dict[str, Any] | list[Any]
+    name: object
+    parent: _Place | None
+
+
+def _check_leaves(tree: dict[str, Any]) -> None:
+    """Take ``null`` out of every object, without recursion: the sender chooses the depth.
+
+    :raises BadRequest: a string holds NUL, or there are more than :data:`MAX_VALUES` values.
+    """
+    waiting = [_Place(tree, "", None)]
+    values = 0
     while waiting:
-        prefix, container = waiting.pop()
-        entries = list(container.items()) if isinstance(container, dict) else list(enumerate(container))
+        place = waiting.pop()
+        container = place.container
+        nulls: list[str] = []
+        values += len(container)
+        if values > MAX_VALUES:
+            raise BadRequest(f"the request body may hold at most {MAX_VALUES} values")
+        entries: Iterable[tuple[Any, Any]] = container.items() if isinstance(container, dict) else enumerate(container)
         for key, value in entries:
             if isinstance(value, dict | list):
-                waiting.append((f"{prefix}{_printable(key)}.", value))
-            else:
-                yield f"{prefix}{_printable(key)}", container, key, value
+                waiting.append(_Place(value, key, place))
+            elif value is None:
+                nulls.append(key)
+            elif isinstance(value, str) and "\0" in value:
+                path = _path(place, key)
+                raise BadRequest(f"{path} must not contain NUL characters", field=path)
+        if isinstance(container, dict):
+            for key in nulls:
+                del container[key]
+
+
+def _path(place: _Place, key: object) -> str:
+    steps = [_printable(key)]
+    above: _Place | None = place
+    while above is not None and above.parent is not None:
+        steps.append(_printable(above.name))
+        above = above.parent
+    return ".".join(reversed(steps))
 
 
 def _printable(key: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -10,8 +11,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource
 
+from e2a.api.body import read_json
 from e2a.api.routing import PUBLIC, Call, Query, Reply, Stream, route
-from e2a.core.errors import NotFound, TooManyRequests, Unavailable
+from e2a.core.errors import BadRequest, NotFound, TooManyRequests, Unavailable
 
 from .support import Client, counting_random, make_app
 
@@ -231,6 +233,17 @@ class AppTests(SynchronousTestCase):
         """A fault deep inside is named by its path."""
         answer = self.call("PUT", "/things", data=b'{"parts":[{"name":"a"},{"name":{}}]}')
         self.assertEqual((answer.code, answer.text), (400, "parts.1.name must be a string\n"))
+
+    def test_many_values(self) -> None:
+        """A body of very many values is 400, and long paths to many values take no time to speak of."""
+        for many in (b'{"parts":[' + b"0," * 60_000 + b"0]}", b'{"parts":[' + b"[[]]," * 30_000 + b"0]}"):
+            error = self.assertRaises(BadRequest, read_json, many, Inner, len(many))
+            self.assertEqual(error.text, "the request body may hold at most 50000 values")
+        deep = b"".join(b'{"%060d":' % number for number in range(240))
+        raw = b'{"x":' + deep + b"[" + b"0," * 40_000 + b"0]" + b"}" * 241
+        began = time.thread_time()
+        read_json(raw, Inner, len(raw))
+        self.assertLess(time.thread_time() - began, 0.2)
 
     def test_deep_nesting(self) -> None:
         """Nesting of any depth is answered 400, not with a failure."""
