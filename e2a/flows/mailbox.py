@@ -177,7 +177,11 @@ class Mailbox:
         :raises NotFound: no such agent.
         """
         await self.agent(principal, agent_id)
-        return await self._waiting(agent_id, after, filters, timeout)
+        message, cursor = await self._waiting(agent_id, after, filters, timeout)
+        if message is not None:
+            # The address may have gone to another account meanwhile.
+            await self.agent(principal, agent_id)
+        return message, cursor
 
     async def delivery(self, principal: Principal, agent_id: str, message_id: str) -> Delivery:
         """The webhook delivery of a message, with every attempt.

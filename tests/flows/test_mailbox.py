@@ -234,6 +234,20 @@ class MailboxTests(DatabaseTestCase):
         await self.assertFailure(Deferred.fromCoroutine(self.mailbox.redeliver(self.owner, BOT, identifier)), Conflict)
         await self.assertFailure(Deferred.fromCoroutine(self.mailbox.delivery(self.owner, BOT, identifier)), NotFound)
 
+    async def test_wait_outlives_the_agent(self) -> None:
+        """What comes to an address that another account has taken meanwhile is not told to who waited before."""
+        identifier = await self.add(1)
+        message = (await self.mailbox.detail(self.owner, BOT, identifier)).message
+
+        async def taken(*args: Any) -> tuple[InboundMessage | None, int]:
+            await self.rows("INSERT INTO organisations (id, name) VALUES ('org_new', 'new')")
+            await self.rows("UPDATE agents SET organisation_id = 'org_new' WHERE id = %s", (BOT,))
+            return message, 1
+
+        self.patch(self.mailbox, "_waiting", taken)
+        waiting = Deferred.fromCoroutine(self.mailbox.wait(self.owner, BOT, None, NOTHING, 5))
+        await self.assertFailure(waiting, NotFound)  # type: ignore[arg-type]
+
     async def test_wait(self) -> None:
         """Waiting hands on cursor, filters and time-out once the agent is known to be the asker's."""
         filters = Filters(sender="a@b")
