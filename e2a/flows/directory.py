@@ -27,6 +27,9 @@ from .ports import Now, Transactions
 
 #: Seconds for which "there is none" is believed.
 NEGATIVE_SECONDS = 1.0
+#: Questions about addresses under way at a time, and addresses in one of them. What is asked meanwhile shares the next.
+QUESTIONS = 2
+ADDRESSES = 200
 #: Local parts that reach the operator on every hosted domain unless an agent has the very address (RFC 2142).
 OPERATOR_NAMES = frozenset({"postmaster", "abuse"})
 
@@ -151,6 +154,8 @@ class Directory:
         self._recipients: _Cache[str] = _Cache(now, recipient_seconds, capacity)
         self._keys: _Cache[_Holder] = _Cache(now, key_seconds, capacity)
         self._used: dict[str, float] = {}
+        self._wanted: list[tuple[str, Deferred[str | None]]] = []
+        self._questions = 0
 
     # --- addresses ------------------------------------------------------------------------------------------------
 
@@ -183,13 +188,47 @@ class Directory:
         # NUL cannot be bound, and a quoted local part is no agent's.
         if "\0" in address or local.startswith('"'):
             return None
+        answer: Deferred[str | None] = Deferred()
+        self._wanted.append((address, answer))
+        self._ask()
+        return await answer
+
+    def _ask(self) -> None:
+        while self._wanted and self._questions < QUESTIONS:
+            wanted, self._wanted = self._wanted[:ADDRESSES], self._wanted[ADDRESSES:]
+            self._questions += 1
+            Deferred.fromCoroutine(self._answer(wanted)).addBoth(self._answered)
+
+    def _answered(self, _: object) -> None:
+        self._questions -= 1
+        self._ask()
+
+    async def _answer(self, wanted: list[tuple[str, Deferred[str | None]]]) -> None:
+        candidates = {candidate for address, _ in wanted for candidate in (address, split_tag(address)[0])}
+        domains = {split(address)[1] for address, _ in wanted}
+        try:
+            found, hosted = await self._database.run("recipient", agents.reach, list(candidates), list(domains))
+        except Exception as error:
+            if len(wanted) > 1 and not isinstance(error, E2AError):
+                # One of them cannot be asked about.
+                for one in wanted:
+                    await self._answer([one])
+                return
+            failure = Failure()
+            for _, answer in wanted:
+                answer.errback(failure)
+            return
+        for address, answer in wanted:
+            answer.callback(self._reached(address, found, hosted))
+
+    def _reached(self, address: str, found: frozenset[str], hosted: frozenset[str]) -> str | None:
         base = split_tag(address)[0]
-        found, hosted = await self._database.run("recipient", agents.reach, list({address, base}), domain)
         if address in found:
             return address
         if base in found:
             return base
-        return self._operator if hosted and split(base)[0] in OPERATOR_NAMES else None
+        local, domain = split(base)
+        return self._operator if domain in hosted and local in OPERATOR_NAMES else None
 
     # --- keys -----------------------------------------------------------------------------------------------------
 

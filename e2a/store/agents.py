@@ -50,7 +50,7 @@ _REACH = """
     SELECT
         (SELECT array_agg(a.id) FROM agents a JOIN domains d ON d.id = a.domain_id
             WHERE a.id = ANY (%s) AND d.verified_at IS NOT NULL) AS agents,
-        EXISTS (SELECT 1 FROM domains WHERE name = %s AND verified_at IS NOT NULL) AS hosted
+        (SELECT array_agg(name) FROM domains WHERE name = ANY (%s) AND verified_at IS NOT NULL) AS hosted
 """
 
 
@@ -156,8 +156,10 @@ async def drop_agent(cur: Cursor, organisation_id: str, agent_id: str) -> None:
     await tell(cur, "agent", [agent_id])
 
 
-async def reach(cur: Cursor, candidates: Sequence[str], domain: str) -> tuple[frozenset[str], bool]:
-    """Which of these addresses are agents on proved domains, and whether ``domain`` is hosted here."""
-    await cur.execute(_REACH, (list(candidates), domain))
+async def reach(
+    cur: Cursor, candidates: Sequence[str], domains: Sequence[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Which of these addresses are agents on proved domains, and which of these domains are hosted here."""
+    await cur.execute(_REACH, (list(candidates), list(domains)))
     row = cur.fetchone()
-    return frozenset(row.agents or ()), bool(row.hosted)
+    return frozenset(row.agents or ()), frozenset(row.hosted or ())

@@ -39,8 +39,10 @@ class FakeDatabase:
         if self.down:
             raise Unavailable
         if work is agents.reach:
-            candidates, domain = args
-            answer: Any = (frozenset(self.agents & set(candidates)), domain in self.hosted)
+            candidates, domains = args
+            if "broken" in "".join(candidates):
+                raise ValueError
+            answer: Any = (frozenset(self.agents & set(candidates)), frozenset(self.hosted & set(domains)))
         elif work is keys.find_key:
             answer = self.keys.get(args[0])
         else:
@@ -127,6 +129,32 @@ class CacheTests(SynchronousTestCase):
         self.assertEqual(len(self.database.asked), 1)
         self.database.hold.callback(None)
         self.assertEqual([self.successResultOf(each) is not None for each in waiting], [True] * 5)
+
+    def test_addresses_share_questions(self) -> None:
+        """Whoever asks while questions are under way shares the next, each with an answer of his own."""
+        self.database.agents.update(f"a{number}@agents.test" for number in range(10))
+        held = self.database.hold = Deferred()
+        waiting = [Deferred.fromCoroutine(self.directory.recipient(f"a{number}@agents.test")) for number in range(12)]
+        self.assertEqual(len(self.database.asked), 2)
+        self.database.hold = None
+        held.callback(None)
+        self.assertEqual(len(self.database.asked), 3)
+        answers = [self.successResultOf(each) for each in waiting]
+        self.assertEqual(
+            [answer.agent_id if answer else None for answer in answers],
+            [f"a{number}@agents.test" for number in range(10)] + [None] * 2,
+        )
+
+    def test_one_address_that_cannot_be_asked_about(self) -> None:
+        """An address at which a question breaks does not keep the others from their answers."""
+        held = self.database.hold = Deferred()
+        names = ["x@agents.test", "y@agents.test", "broken@agents.test", "bot@agents.test"]
+        waiting = [Deferred.fromCoroutine(self.directory.recipient(name)) for name in names]
+        self.database.hold = None
+        held.callback(None)
+        self.assertIsNotNone(self.successResultOf(waiting.pop()))
+        self.failureResultOf(waiting.pop(), ValueError)
+        self.assertEqual([self.successResultOf(each) for each in waiting], [None, None])
 
     def test_leaving_caller(self) -> None:
         """A caller who leaves takes the answer from nobody else."""
