@@ -1,8 +1,9 @@
 """The one place that asks the DNS: a caching stub resolver over twisted.names, and the driver of checks.
 
 Answers, the empty ones too, are remembered for their time to live in a cache bounded by entries and octets. Equal
-questions in flight are asked once. Failures (SERVFAIL, time-outs) are never remembered. Names are absolute: search
-lists do not apply to mail.
+questions in flight are asked once. Failures (SERVFAIL, time-outs) are remembered for a few seconds (RFC 9520 section
+3.2), so that a silent server holds up one message of a sender and not each. Names are absolute: search lists do not
+apply to mail.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _MAX_CNAMES = 10
 _SHORTEST, _LONGEST = 5, 3600
 #: Seconds for which an empty answer holds, at most, and when no SOA says (RFC 2308 section 5).
 _EMPTY_LONGEST, _EMPTY_DEFAULT = 900, 60
+#: Seconds for which a failure holds.
+_FAILED = 5
 #: Exchanges under way at once; each needs a socket.
 _PARALLEL = 400
 
@@ -200,8 +203,9 @@ class Resolver:
             answer, ttl = await self._fetch(question)
         except Exception as error:
             self._log.debug("DNS lookup failed: {error}", error=type(error).__name__)
-            answer, ttl = Answer(failure=type(error).__name__), 0.0
-        if not answer.failure:
+            answer, ttl = Answer(failure=type(error).__name__), _FAILED
+        # A failure to look afresh takes nothing away from an answer that still holds.
+        if not answer.failure or self._remembered(question) is None:
             self._remember(question, answer, ttl)
         for waiter in self._waiting.pop(question, ()):
             if not waiter.called:
@@ -214,7 +218,7 @@ class Resolver:
         for _ in range(_MAX_CNAMES):
             message = await self._slots.run(self._exchange, name, _TYPES[question.type])
             if message.rCode not in (dns.OK, dns.ENAME):
-                return Answer(failure=f"rcode {message.rCode}"), 0
+                return Answer(failure=f"rcode {message.rCode}"), _FAILED
             start = name
             aliases = {_name(rr.name): rr for rr in message.answers if rr.type == dns.CNAME}
             while name in aliases:
@@ -230,7 +234,7 @@ class Resolver:
                 return NOTHING, max(ttl, _SHORTEST)
             if not askable(name):
                 return NOTHING, _EMPTY_DEFAULT
-        return Answer(failure="too many aliases"), 0
+        return Answer(failure="too many aliases"), _FAILED
 
 
 class _Stub(client.Resolver):

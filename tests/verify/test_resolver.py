@@ -92,14 +92,31 @@ class ResolverTests(unittest.TestCase):
                 self.assertEqual(self.now(name), Answer())
                 self.assertEqual(self.network.asked.count((name, dns.TXT)), count, name)
 
-    def test_failures_are_not_remembered(self) -> None:
-        """SERVFAIL and exceptions are failures, and the next question goes out again."""
+    def test_failures_are_remembered_for_seconds(self) -> None:
+        """SERVFAIL and exceptions are failures for five seconds, then the question goes out again."""
         self.network.answers = {"a.test": reply(rcode=dns.ESERVER), "b.test": TimeoutError()}
         for name in ("a.test", "b.test"):
-            self.assertTrue(self.now(name).failure)
-            self.assertTrue(self.now(name).failure)
-        self.assertEqual(len(self.network.asked), 4)
-        self.assertEqual(len(self.resolver._cache), 0)
+            for wait, count in ((0, 1), (4.9, 1), (0.2, 2)):
+                self.clock.advance(wait)
+                self.assertTrue(self.now(name).failure)
+                self.assertEqual(self.network.asked.count((name, dns.TXT)), count, name)
+            self.network.answers[name] = reply((name, dns.Record_TXT(b"x")))
+            self.clock.advance(5.1)
+            self.assertEqual(self.now(name).records, (b"x",))
+
+    def test_failing_afresh(self) -> None:
+        """An answer that still holds outlives a failure to ask afresh."""
+        self.network.answers["a.test"] = reply(("a.test", dns.Record_TXT(b"x")))
+        self.now("a.test")
+        self.network.answers["a.test"] = TimeoutError()
+        question = ask("a.test", "TXT")
+
+        def check() -> Check[Answer]:
+            return (yield (question,))[question]
+
+        answer = self.successResultOf(Deferred.fromCoroutine(self.resolver.drive(check(), 10.0, fresh=True)))
+        self.assertTrue(answer.failure)
+        self.assertEqual(self.now("a.test").records, (b"x",))
 
     def test_shared(self) -> None:
         """Equal questions in flight are one exchange, and all who asked get its answer."""
