@@ -79,7 +79,8 @@ CREATE TABLE domains (
 );
 CREATE UNIQUE INDEX domains_one_owner ON domains (name) WHERE verified_at IS NOT NULL;
 
--- domain_id has no cascade: a domain in use cannot be deleted.
+-- domain_id has no cascade: a domain in use cannot be deleted. webhook_host is the URL's host and port: receivers on several ports of
+-- one host do not wait for each other.
 CREATE TABLE agents (
     id                      text PRIMARY KEY CHECK (id = lower(id)),
     organisation_id         text NOT NULL REFERENCES organisations ON DELETE CASCADE,

@@ -260,7 +260,7 @@ class Agents:
         if agent is None:
             raise NotFound
         agent = changed_agent(agent, change)
-        host = netpolicy.parse(agent.webhook_url).host if agent.webhook_url else ""
+        host = netpolicy.parse(agent.webhook_url).receiver if agent.webhook_url else ""
         await store.update_agent(cur, agent, host)
         return agent
 
@@ -287,7 +287,7 @@ class Agents:
     # --- webhooks -------------------------------------------------------------------------------------------------
 
     async def _webhook_host(self, url: str) -> str:
-        """The URL's host, once the URL and every address of the host may be connected to.
+        """The URL's host and port, once the URL and every address of the host may be connected to.
 
         :raises BadRequest: they may not; ``field`` is ``webhook_url``.
         :raises Unavailable: DNS gave no answer, and it is needed.
@@ -297,7 +297,7 @@ class Agents:
             raise BadRequest(complaints[0], field="webhook_url")
         target = netpolicy.parse(url)
         if target.literal or netpolicy.is_local_name(target.host):
-            return target.host
+            return target.receiver
         try:
             found = await self._addresses(target.host)
         except Unavailable as error:
@@ -309,7 +309,7 @@ class Agents:
             raise BadRequest("the host of webhook_url has no address", field="webhook_url")
         if not all(netpolicy.may_connect(address, self._production) for address in found):
             raise BadRequest("webhook_url must not point to a private or reserved address", field="webhook_url")
-        return target.host
+        return target.receiver
 
 
 def changed_agent(agent: Agent, change: AgentChange) -> Agent:

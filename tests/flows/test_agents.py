@@ -83,7 +83,7 @@ class RegisterTests(AgentTestCase):
         self.assertEqual(
             (agent.hitl_enabled, agent.hitl_ttl_seconds, agent.hitl_expiration_action), (False, 604800, "reject")
         )
-        self.assertEqual(await self.host(agent.id), "hooks.corp.test")
+        self.assertEqual(await self.host(agent.id), "hooks.corp.test:443")
         found = await Directory(self.db, lambda: 0.0, operator=OPERATOR_MAILBOX).recipient("bot-1@agents.test")
         self.assertIsNotNone(found)
         mailboxes = await rows(self.db, "SELECT uid_next FROM mailboxes WHERE agent_id = %s", agent.id)
@@ -303,13 +303,20 @@ class UpdateTests(AgentTestCase):
         self.assertEqual((await self.update(name="")).name, "")
         await self.refused(BadRequest, self.update(name="a\nb"), "name")
 
+    async def test_receivers_are_told_apart_by_port(self) -> None:
+        """Two ports of one host are two receivers, at registration and after a change."""
+        agent = await self.agents.register(self.ana, slug="ported", webhook_url="https://hooks.corp.test:8443/in")
+        self.assertEqual(await self.host(agent.id), "hooks.corp.test:8443")
+        await self.update(agent_mode="cloud", webhook_url="https://hooks.corp.test:9443/in")
+        self.assertEqual(await self.host(self.bot), "hooks.corp.test:9443")
+
     async def test_to_cloud_and_back(self) -> None:
         """Going to the cloud takes a webhook in the same request; going local drops it."""
         await self.refused(BadRequest, self.update(agent_mode="cloud"), "webhook_url")
         await self.refused(BadRequest, self.update(agent_mode="cloud", webhook_url=""), "webhook_url")
         agent = await self.update(agent_mode="cloud", webhook_url=HOOK)
         self.assertEqual(
-            (agent.agent_mode, agent.webhook_url, await self.host(self.bot)), ("cloud", HOOK, "hooks.corp.test")
+            (agent.agent_mode, agent.webhook_url, await self.host(self.bot)), ("cloud", HOOK, "hooks.corp.test:443")
         )
         agent = await self.update(agent_mode="local")
         self.assertEqual((agent.agent_mode, agent.webhook_url, await self.host(self.bot)), ("local", "", ""))

@@ -71,6 +71,11 @@ class Target:
     port: int
     literal: bool
 
+    @property
+    def receiver(self) -> str:
+        """Host and port: who answers, as far as a URL tells."""
+        return f"{self.host}:{self.port}"
+
 
 def check_url(url: str, production: bool) -> list[str]:
     """Everything that is wrong with a webhook URL, one sentence each; empty for a good one. Asks no DNS."""
