@@ -237,8 +237,16 @@ class AppTests(SynchronousTestCase):
     def test_many_values(self) -> None:
         """A body of very many values is 400, and long paths to many values take no time to speak of."""
         for many in (b'{"parts":[' + b"0," * 60_000 + b"0]}", b'{"parts":[' + b"[[]]," * 30_000 + b"0]}"):
+            began = time.thread_time()
             error = self.assertRaises(BadRequest, read_json, many, Inner, len(many))
             self.assertEqual(error.text, "the request body may hold at most 50000 values")
+            self.assertLess(time.thread_time() - began, 0.1)
+        for open_ended in (b'{"' + b'\\"' * 300_000, b'{"' + b'\\"' * 300_000 + b"\\"):
+            began = time.thread_time()
+            self.assertRaises(BadRequest, read_json, open_ended, Inner, len(open_ended))
+            self.assertLess(time.thread_time() - began, 0.1)
+        text = b'{"parts":[{"name":"' + b'[{,\\"' * 30_000 + b'"}]}'
+        self.assertEqual(len(read_json(text, Inner, len(text)).parts[0].name), 120_000)
         deep = b"".join(b'{"%060d":' % number for number in range(900))
         raw = b'{"x":' + deep + b"[" + b"0," * 40_000 + b"0]" + b"}" * 901
         began = time.thread_time()
