@@ -203,6 +203,8 @@ class SoleFromTests(SynchronousTestCase):
             b"=?utf-8?q?ceo=40bank.test hello?= <a@b.test>",
             b"=?utf-8?q?=3D=3Futf-8=3Fq=3Fceo=3D40bank.test=3F=3D?= <a@b.test>",
             b"=?utf-7?q?ceo+AEA-bank.test?= <a@b.test>",
+            b'"Al\x0bDoe" <a@b.test>',
+            b'"Al\x1c<ceo@bank>" <a@b.test>',
             b"=?UTF7?b?Y2VvK0FFQS1iYW5rLnRlc3Q=?= <a@b.test>",
             b"",
             b"Al",

@@ -340,7 +340,10 @@ def sole_from(block: HeaderBlock) -> str | None:
         value = field.unfolded.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    match = _STRICT_FROM.fullmatch(value) if len(value) <= _LONGEST_FROM else None
+    # Some readers end a line at the likes of VT and FS.
+    if len(value) > _LONGEST_FROM or _CONTROL.search(value.replace("\t", " ")):
+        return None
+    match = _STRICT_FROM.fullmatch(value)
     if match is None:
         return None
     local = (match["angle"] or match["bare"]).strip('"')
