@@ -24,9 +24,7 @@ class Selector:
     conversion."""
 
     def __init__(self, block: HeaderBlock) -> None:
-        self._by_key: dict[bytes, list[Field]] = {}
-        for field in block.fields:
-            self._by_key.setdefault(field.key, []).append(field)
+        self._by_key = block.by_key
         self._relaxed: dict[int, bytes] = {}
 
     def pick(self, covers: Collection[bytes]) -> list[Field]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 
@@ -76,7 +76,7 @@ def read(block: HeaderBlock, now: float) -> tuple[Signature | Unusable, ...]:
     """The first signatures of a message, each either usable or decided."""
     found: list[Signature | Unusable] = []
     fields = block.all(b"dkim-signature")[:MAX_SIGNATURES]
-    present = Counter(field.key for field in block.fields if field.key in SINGLE_FIELDS) if fields else Counter()
+    present = {key: len(found) for key, found in block.by_key.items() if key in SINGLE_FIELDS}
     for field in fields:
         domain = selector = ""
         try:
@@ -150,8 +150,8 @@ def parse(field: Field, tags: Mapping[bytes, bytes], domain: str, selector: str)
     body = body or b"simple"
     if headers not in _CANONICAL or body not in _CANONICAL:
         raise Refused("permerror", "unknown canonicalization")
-    covers = tuple(name.strip(b" \t\r\n").lower() for name in tags.get(b"h", b"").split(b":"))
-    if not all(map(_FIELD_NAME.match, covers)):
+    covers = _covers(tags.get(b"h", b""))
+    if covers is None:
         raise Refused("permerror", "malformed h=")
     body_hash = decode_base64(tags.get(b"bh"), "bh=")
     value = decode_base64(tags.get(b"b"), "b=")
@@ -162,6 +162,13 @@ def parse(field: Field, tags: Mapping[bytes, bytes], domain: str, selector: str)
     return Signature(
         field, domain, selector, kind, headers, body, covers, body_hash, value, identity, expires, signed_at
     )
+
+
+@lru_cache(1024)
+def _covers(text: bytes) -> tuple[bytes, ...] | None:
+    """The names in ``h=``; None when one is no field name. A signer hardly ever writes but one list."""
+    names = tuple(name.strip(b" \t\r\n").lower() for name in text.split(b":"))
+    return names if all(map(_FIELD_NAME.match, names)) else None
 
 
 def algorithm(tags: Mapping[bytes, bytes]) -> bytes:
@@ -215,12 +222,10 @@ def _check_policy(
 
 def header_digest(signature: Signature, selector: Selector) -> bytes:
     """SHA-256 of the covered header fields and the signature field."""
-    hasher = hashlib.sha256()
     relaxed = signature.headers == b"relaxed"
-    for field in selector.pick(signature.covers):
-        hasher.update(selector.relaxed(field) if relaxed else field.raw)
-    hasher.update(unsigned_form(signature.field, signature.headers))
-    return hasher.digest()
+    signed = [selector.relaxed(field) if relaxed else field.raw for field in selector.pick(signature.covers)]
+    signed.append(unsigned_form(signature.field, signature.headers))
+    return hashlib.sha256(b"".join(signed)).digest()
 
 
 def wanted_hashes(signatures: Sequence[Signature | Unusable]) -> frozenset[bytes]:

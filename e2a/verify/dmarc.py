@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -118,9 +118,12 @@ def align(
     domain: str, spf: SpfResult, dkim: Sequence[DkimResult], organisations: Organisations
 ) -> tuple[SpfResult, tuple[DkimResult, ...]]:
     """Mark the results whose domain is aligned, relaxed, with the From domain; ``""`` aligns with nothing."""
+    aligned = organisations.aligned
     return (
-        replace(spf, aligned=organisations.aligned(domain, spf.domain)),
-        tuple(replace(one, aligned=organisations.aligned(domain, one.domain)) for one in dkim),
+        SpfResult(spf.result, spf.domain, spf.identity, aligned(domain, spf.domain)),
+        tuple(
+            DkimResult(one.result, one.domain, one.selector, aligned(domain, one.domain), one.reason) for one in dkim
+        ),
     )
 
 

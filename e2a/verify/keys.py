@@ -24,7 +24,6 @@ MAX_EXPONENT = 64
 
 _WHITE = b" \t\r\n"
 _TAG = re.compile(rb"[A-Za-z][A-Za-z0-9_]*\Z")
-_SPACE = re.compile(rb"[ \t\r\n]+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 _PREHASHED = Prehashed(SHA256())
 _PKCS1 = padding.PKCS1v15()
@@ -90,7 +89,7 @@ def tag_list(text: bytes) -> dict[bytes, bytes]:
 
 def decode_base64(text: bytes | None, tag: str) -> bytes:
     """:raises Refused: missing, or not base64 once white space is gone."""
-    text = _SPACE.sub(b"", text or b"")
+    text = (text or b"").translate(None, _WHITE)
     if not _BASE64.match(text):
         raise Refused("permerror", "malformed " + tag)
     try:
@@ -139,7 +138,7 @@ def _read_key(text: bytes) -> KeyRecord:
         raise Refused("permerror", "unknown key version")
     if b"p" not in tags:
         raise Refused("permerror", "malformed key record")
-    if not _SPACE.sub(b"", tags[b"p"]):
+    if not tags[b"p"].translate(None, _WHITE):
         raise Refused("permerror", "key revoked")
     if b"h" in tags and b"sha256" not in _list(tags[b"h"]):
         raise Refused("permerror", "key not for sha256")

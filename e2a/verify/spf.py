@@ -90,17 +90,23 @@ def check(client_ip: str, mail_from: str, helo: str) -> Check[SpfResult]:
     domain = domain.rstrip(".").lower()
     if not domain_of("@" + domain):
         return SpfResult("none", "", identity)
-    try:
-        ip = ipaddress.ip_address(client_ip.partition("%")[0])
-    except ValueError:
+    ip = _address(client_ip)
+    if ip is None:
         return SpfResult("none", domain, identity)
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
     known: dict[Question, Answer] = {}
     word = yield from _plain(ip, domain, known)
     if word is None:
         word = yield from _full(str(ip), local or "postmaster", domain, helo, known)
     return SpfResult(word, domain, identity)
+
+
+@lru_cache(1024)
+def _address(client_ip: str) -> _Ip | None:
+    try:
+        ip = ipaddress.ip_address(client_ip.partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped) or ip
 
 
 def _full(ip: str, local: str, domain: str, helo: str, known: dict[Question, Answer]) -> Check[str]:

@@ -49,10 +49,7 @@ def classify(block: HeaderBlock, mail_from: str, sender: str) -> Automation:
     :param mail_from: the envelope's reverse-path, "" for ``<>``.
     :param sender: the From mailbox.
     """
-    found: dict[bytes, list[Field]] = {}
-    for field in block.fields:
-        if field.key in _TELLING:
-            found.setdefault(field.key, []).append(field)
+    found = {key: block.by_key[key] for key in _TELLING if key in block.by_key}
 
     def words(key: bytes) -> set[bytes]:
         return {word.lower() for field in found.get(key, ()) for word in _WORD.findall(_plain(field))}
@@ -81,7 +78,7 @@ def classify(block: HeaderBlock, mail_from: str, sender: str) -> Automation:
 def _plain(field: Field) -> bytes:
     """The value without comments (RFC 5322 section 3.2.2), as far as it can matter."""
     value = field.unfolded[:_LONGEST]
-    for _ in range(_DEEPEST):
+    for _ in range(_DEEPEST if b"(" in value else 0):
         value = _COMMENT.sub(b" ", value)
     return value.strip(b" \t")
 

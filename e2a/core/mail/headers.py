@@ -8,7 +8,7 @@ something else. A message with such a defect is never believed (``core.trust.ver
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -48,22 +48,28 @@ class HeaderBlock:
 
     :ivar body_start: offset of the first body octet in the message; its length when there is no body.
     :ivar defects: machine words: ``bare_newline``, ``nul``, ``bad_field`` (a line that is neither field nor fold).
+    :ivar by_key: the fields of each lower-case name, top first.
     """
 
     fields: tuple[Field, ...]
     body_start: int
     defects: tuple[str, ...] = ()
+    by_key: dict[bytes, list[Field]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_key: dict[bytes, list[Field]] = {}
+        for one in self.fields:
+            by_key.setdefault(one.key, []).append(one)
+        object.__setattr__(self, "by_key", by_key)
 
     def all(self, key: bytes) -> tuple[Field, ...]:
         """Every field of that lower-case name, top first."""
-        return tuple(field for field in self.fields if field.key == key)
+        return tuple(self.by_key.get(key, ()))
 
     def first(self, key: bytes) -> Field | None:
         """The topmost field of that lower-case name."""
-        for field in self.fields:
-            if field.key == key:
-                return field
-        return None
+        found = self.by_key.get(key)
+        return found[0] if found else None
 
 
 def header_size(raw: bytes) -> int:

@@ -49,9 +49,7 @@ class ParsedMessage:
 
 def parse(block: HeaderBlock) -> ParsedMessage:
     """Read the fields that a message row keeps. Never raises."""
-    by_key: dict[bytes, list[Field]] = {}
-    for field in block.fields:
-        by_key.setdefault(field.key, []).append(field)
+    by_key = block.by_key
     subject = by_key.get(b"subject")
     return ParsedMessage(
         subject=words.decoded(subject[0].value) if subject else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from e2a.core.entities import Envelope
 
@@ -25,5 +26,10 @@ def trace_header(envelope: Envelope, hostname: str, authentication_results: str)
         f"Authentication-Results: {authentication_results}\r\n"
         f"Received: from {helo} ([{literal}])\r\n"
         f"\tby {hostname} with {envelope.protocol} id {envelope.session_id};\r\n"
-        f"\t{format_datetime(datetime.fromtimestamp(envelope.received_at, UTC))}\r\n"
+        f"\t{_date(int(envelope.received_at))}\r\n"
     ).encode("ascii", "replace")
+
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
