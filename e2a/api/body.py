@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 MAX_VALUES = 50_000
 
 # An open string runs to the end: there is nothing to go back for, which keeps the scan linear.
-_TOKEN = re.compile(rb'[\[{,]|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_TOKEN = re.compile(rb'[\[{,]|"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)', re.DOTALL)
 
 #: What to do about the commonest complaints; the rest is said in the validator's own words.
 _ADVICE = {

@@ -19,21 +19,21 @@ from .encodedwords import ENCODED_WORD, decode_words, octets_of
 from .headers import HeaderBlock
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
-_DOT_STRING = rf"{_ATEXT}++(?:\.{_ATEXT}++)*+"
+_DOT_STRING = rf"{_ATEXT}++(?:\.{_ATEXT}++)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*+"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 # Underscores are no host name, yet live in envelope domains.
 _ENVELOPE_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_ENVELOPE_DOMAIN = rf"{_ENVELOPE_LABEL}(?:\.{_ENVELOPE_LABEL})*+"
+_ENVELOPE_DOMAIN = rf"{_ENVELOPE_LABEL}(?:\.{_ENVELOPE_LABEL})*"
 
 _PATH = re.compile(
-    rf"<(?:(?:@{_ENVELOPE_DOMAIN},)*+@{_ENVELOPE_DOMAIN}:)?"
-    rf'(?:(?P<dot>{_DOT_STRING})|"(?P<quoted>(?:[ !#-\[\]-~]++|\\[ -~])*+)")'
+    rf"<(?:(?:@{_ENVELOPE_DOMAIN},)*@{_ENVELOPE_DOMAIN}:)?"
+    rf'(?:(?P<dot>{_DOT_STRING})|"(?P<quoted>(?:[ !#-\[\]-~]++|\\[ -~])*)")'
     rf"(?:@(?P<domain>{_ENVELOPE_DOMAIN}|\[[!-Z^-~]{{1,250}}\]))?>"
 )
 _IS_DOT_STRING = re.compile(_DOT_STRING)
 _IS_DOMAIN = re.compile(_DOMAIN)
-_AGENT_LOCAL = re.compile(r"[a-z0-9][a-z0-9_+-]*+(?:\.[a-z0-9_+-]++)*+")
+_AGENT_LOCAL = re.compile(r"[a-z0-9][a-z0-9_+-]*+(?:\.[a-z0-9_+-]++)*")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _UNQUOTE = re.compile(r"\\(.)", re.S)
@@ -204,7 +204,7 @@ _USUAL = re.compile(
     rf"[ \t]*+(?:\"?([A-Za-z0-9 .'_-]*+)\"?[ \t]*<({_DOT_STRING})@({_DOMAIN})>|({_DOT_STRING})@({_DOMAIN}))[ \t]*+"
 )
 _TOKEN = re.compile(
-    r'[ \t\r\n]++|"(?P<quoted>(?:[^"\\]++|\\.)*+)(?:"|\\?$)|(?P<literal>\[[^\[\]]*+\])'
+    r'[ \t\r\n]++|"(?P<quoted>(?:[^"\\]++|\\.)*)(?:"|\\?$)|(?P<literal>\[[^\[\]]*+\])'
     r"|(?P<special>[<>,:;@()\[\]\\])|(?P<atom>[^ \t\r\n\"<>,:;@()\[\]\\]++)",
     re.S,
 )
@@ -305,7 +305,7 @@ def _comment(value: str, position: int) -> tuple[str, int]:
 
 _STRICT_FROM = re.compile(
     # A display name of words and quoted strings; nothing in it may open another reading.
-    rf"[ \t]*+(?:(?P<phrase>(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~. \t\u00a0-\U0010ffff-]++|\"(?:[^\"\\]++|\\[ -~])*+\")*+)"
+    rf"[ \t]*+(?:(?P<phrase>(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~. \t\u00a0-\U0010ffff-]++|\"(?:[^\"\\]++|\\[ -~])*\")*)"
     rf"<(?P<angle>{_DOT_STRING}|\"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~. -]++\")@(?P<domain>{_DOMAIN})>"
     rf"|(?P<bare>{_DOT_STRING})@(?P<bare_domain>{_DOMAIN})(?:[ \t]++\((?P<comment>[^()\\\"<>@,:;]*+)\))?)[ \t]*+"
 )
