@@ -167,7 +167,7 @@ class Inbound:
                 size=len(raw),
                 created_at=created_at,
                 expires_at=created_at + RETENTION,
-                fingerprint=_fingerprint(recipient.tag, parsed.email_message_id, content),
+                fingerprint=_fingerprint(recipient.tag, verdict.verified, parsed.email_message_id, content),
                 automation=signs,
                 thread_hijack_suspected=threads[recipient.agent_id].hijack_suspected,
             )
@@ -185,8 +185,12 @@ def _digests(raw: bytes, data: bytes) -> tuple[str, bytes]:
     return hashlib.sha256(raw).hexdigest(), hashlib.sha256(data).digest()
 
 
-def _fingerprint(tag: str, email_message_id: str, content: bytes) -> bytes | None:
-    """What makes two transmissions to one agent the same; None where a repeat cannot be told from a second message."""
+def _fingerprint(tag: str, verified: bool, email_message_id: str, content: bytes) -> bytes | None:
+    """What makes two transmissions to one agent the same; None where a repeat cannot be told from a second message.
+
+    The verdict belongs to it: whoever knows the bytes could otherwise send them first, and the agent would only ever
+    see the copy that nobody vouches for.
+    """
     if not email_message_id:
         return None
-    return hashlib.sha256(f"{tag}\0{email_message_id}\0".encode() + content).digest()
+    return hashlib.sha256(f"{tag}\0{verified}\0{email_message_id}\0".encode() + content).digest()

@@ -55,6 +55,7 @@ class InboundCase(DatabaseTestCase):
         counter = itertools.count()
         metrics = NoMetrics()
         self.judge = SpfJudge()
+        self.judge = SpfJudge()
         self.inbound = Inbound(
             Directory(self.db, lambda: NOW, operator="postmaster@mx.e2a.test"),
             self.judge,
@@ -131,6 +132,14 @@ class InboundTests(InboundCase):
         self.assertEqual(len(await self.stored()), 1)
         await self.accept(MAIL + b"changed\r\n")
         self.assertEqual(len(await self.stored()), 2)
+
+    async def test_forged_copy_first(self) -> None:
+        """Somebody else's copy of the same bytes, sent first, does not keep the genuine one out."""
+        self.judge.spf = "fail"
+        await self.accept()
+        self.judge.spf = "pass"
+        await self.accept()
+        self.assertEqual([message.facts.verified for message in await self.stored()], [False, True])
 
     async def test_no_message_id(self) -> None:
         """Without a Message-ID a repeat cannot be told from a second message: both are kept."""
