@@ -115,6 +115,17 @@ class SmtpSink:
         """What happens at the next such steps, once each."""
         self._planned[step].extend(actions)
 
+    def planned(self, step: str) -> int:
+        """How many of the actions planned for a step are still to come."""
+        return len(self._planned[step])
+
+    def behave(self) -> None:
+        """Nothing is scripted any more, and whoever was kept waiting is hung up on."""
+        self._always.clear()
+        self._planned.clear()
+        self._refusals.clear()
+        self.hang_up()
+
     def refuse(self, recipient: str, reply: str) -> None:
         """Answer this to RCPT of one recipient; "" takes it again."""
         self._refusals[recipient] = reply
