@@ -178,7 +178,7 @@ class InboundMessage:
     :ivar uid: position in the agent's mailbox: grows in the order of commits, never reused (RFC 9051 2.3.1.1).
     :ivar sender: the From header's mailbox, the envelope sender when that cannot be read.
     :ivar recipient: the RCPT address of this copy.
-    :ivar authentication: the verdict as JSON-ready data (decisions.md, "Trust decisions").
+    :ivar authentication: the verdict as JSON-ready data.
     :ivar defects: why parsing was incomplete; empty for a well-formed message.
     :ivar thread_hijack_suspected: it quotes a message of a conversation in which its sender could not be shown to take
         part; it was left out of that conversation.

@@ -1,4 +1,4 @@
-"""Identifiers and random secrets, from an injected clock and byte source (data-model.md section 3)."""
+"""Identifiers and random secrets, from an injected clock and byte source."""
 
 from __future__ import annotations
 

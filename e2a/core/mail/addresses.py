@@ -38,7 +38,7 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _UNQUOTE = re.compile(r"\\(.)", re.S)
 
-#: Slugs nobody may take on the shared domain (http-api.md 4.7).
+#: Slugs nobody may take on the shared domain.
 RESERVED_SLUGS = frozenset(
     {
         "admin",

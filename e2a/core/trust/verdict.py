@@ -1,4 +1,4 @@
-"""What SPF, DKIM, DMARC and ARC together say about a message's author (decisions.md, "Trust decisions").
+"""What SPF, DKIM, DMARC and ARC together say about a message's author.
 
 ``verified`` is true when the message has exactly one From mailbox in a header block that every reader reads alike, and
 SPF or DKIM passed for a domain aligned with that mailbox's domain (RFC 7489 section 3.1), and the domain's own DMARC
