@@ -41,7 +41,8 @@ class HandOver:
         self._usage = usage
 
     async def deliver(self, cur: Cursor, prepared: Prepared) -> frozenset[str]:
-        """A copy for each recipient that is an agent here. The bytes must be stored already.
+        """A copy for each recipient that is an agent here. It stores the bytes as well, unless they go to people too,
+        and then they must be stored already.
 
         It locks mailboxes, so nothing else may have been written for an agent in the transaction of ``cur``.
 
@@ -63,7 +64,7 @@ class HandOver:
             delegation="" if test else await self._delegated(cur, message.agent_id, message.on_behalf_of),
         )
         rows = {address: self._copy(prepared, address, recipient, facts) for address, recipient in local}
-        mail = IntakeMail(message.raw_id, prepared.raw, tuple(rows.values()), raw_stored=True)
+        mail = IntakeMail(message.raw_id, prepared.raw, tuple(rows.values()), raw_stored=prepared.to_people)
         outcomes = await intake.store_group(cur, [mail], self._usage and not test)
         return frozenset(address for address, row in rows.items() if outcomes[row.id] is intake.Outcome.GONE)
 

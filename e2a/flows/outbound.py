@@ -7,7 +7,7 @@ was never promised.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,8 +18,9 @@ from e2a.core.mail.conversations import ConversationMac
 from e2a.core.rules import limits as rules
 from e2a.core.rules.drafts import Draft
 from e2a.core.rules.idempotency import Once
-from e2a.store import agents, conversations, idempotency, intake, limits, outbox, suppressions
+from e2a.store import admission, conversations, idempotency, intake, limits, suppressions
 from e2a.store import outbound as store
+from e2a.store.admission import Admission, Candidate
 from e2a.store.retention import forget_raws
 from e2a.store.rows import Cursor
 
@@ -142,45 +143,45 @@ class Outbound:
             if found is None:
                 raise NotFound
             return replace(found, replayed=True)
-        current = await agents.get_agent(cur, agent.organisation_id, agent.id)
-        if current is None:
-            raise NotFound
-        _check_domain(current)
-        if message.on_behalf_of and not await self._delegated(cur, agent.id, message.on_behalf_of):
-            raise BadRequest("the agent does not act for this person", field="on_behalf_of")
-        await limits.charge(cur, rules.SEND, agent.id)
-        if not prepared.new_conversation:
-            await self._break_loop(cur, message)
+        current = await self._admit(cur, agent, prepared)
         held = current.hitl_enabled
-        submitted = await (self._hold(cur, current, prepared) if held else self.release(cur, prepared))
+        submitted = await (self._hold(cur, current, prepared) if held else self._release(cur, prepared))
         if prepared.answers and message.conversation_id is not None:
             await conversations.adopt(cur, agent.id, prepared.answers, message.conversation_id)
         return submitted
 
-    async def _break_loop(self, cur: Cursor, message: OutboundMessage) -> None:
-        """Two programs that answer each other stop here.
+    async def _admit(self, cur: Cursor, agent: Agent, prepared: Prepared) -> Agent:
+        """Count the message, unless something stands in its way.
 
-        :raises TooManyRequests: the agent has sent enough into this conversation for now.
+        :returns: the agent as it is now.
+        :raises: what ``submit`` says.
         """
-        assert message.conversation_id is not None
+        message = prepared.message
         since = message.created_at - timedelta(seconds=rules.CONVERSATION_SECONDS)
-        sent, automatic = await store.recent_sends(
-            cur, message.agent_id, message.conversation_id, store.later_than(since), rules.CONVERSATION_SENDS
+        found = await admission.admit(
+            cur,
+            Candidate(
+                organisation_id=agent.organisation_id,
+                agent_id=agent.id,
+                recipients=[target.address for target in prepared.targets],
+                conversation_id=None if prepared.new_conversation else message.conversation_id,
+                after_id=store.later_than(since),
+                most=rules.CONVERSATION_SENDS,
+            ),
+            rules.SEND,
         )
-        if message.automation.is_auto and automatic >= rules.CONVERSATION_AUTO_SENDS:
-            raise TooManyRequests(
-                "an agent sends one automatic message an hour into a conversation",
-                retry_after=rules.CONVERSATION_SECONDS,
-            )
-        if sent >= rules.CONVERSATION_SENDS:
-            raise TooManyRequests(
-                f"an agent sends at most {rules.CONVERSATION_SENDS} messages an hour into a conversation",
-                retry_after=rules.CONVERSATION_SECONDS,
-            )
+        if found.agent is None:
+            raise NotFound
+        _check_domain(found.agent)
+        if message.on_behalf_of and not await self._delegated(cur, agent.id, message.on_behalf_of):
+            raise BadRequest("the agent does not act for this person", field="on_behalf_of")
+        limits.check(found.wait)
+        _break_loop(message, found)
+        # Also before it is held: what cannot be sent now is not put before a reviewer.
+        _refuse(found.suppressed)
+        return found.agent
 
     async def _hold(self, cur: Cursor, agent: Agent, prepared: Prepared) -> Submitted:
-        # What cannot be sent now is not put before a reviewer.
-        await self._refuse_suppressed(cur, prepared)
         message = replace(
             prepared.message,
             status="pending_approval",
@@ -206,31 +207,31 @@ class Outbound:
 
         :raises RecipientSuppressed: a recipient must not be written to.
         """
-        await self._refuse_suppressed(cur, prepared)
+        addresses = [target.address for target in prepared.targets]
+        _refuse(await suppressions.suppressed_among(cur, prepared.message.organisation_id, addresses))
+        return await self._release(cur, prepared)
+
+    async def _release(self, cur: Cursor, prepared: Prepared) -> Submitted:
         message = prepared.message
         assert message.raw_id is not None
-        await intake.add_raw(cur, message.raw_id, prepared.raw)
+        if prepared.to_people:
+            await intake.add_raw(cur, message.raw_id, prepared.raw)
         # Mailboxes are locked before anything else is written for an agent.
         gone = await self._hand_over.deliver(cur, prepared)
         recipients = tuple(_state(target, gone) for target in prepared.targets)
+        if not prepared.to_people:
+            # Its outcome is known, and the copies alone hold the bytes.
+            arrived = any(recipient.state == "sent" for recipient in recipients)
+            message = replace(message, status=message.sent_status if arrived else "failed", raw_id=None)
+            if arrived and self._usage and message.message_type != "test":
+                await store.count_use(cur, message)
         if prepared.replaces is None:
             await store.add_outbound(cur, message)
         else:
             await store.replace_outbound(cur, message)
             await forget_raws(cur, [prepared.replaces])
         await store.queue(cur, message.id, recipients)
-        if prepared.to_people:
-            return Submitted(message, recipients)
-        await outbox.settle(cur, [message.id], usage=self._usage and message.message_type != "test")
-        settled = await load_submitted(cur, message.id)
-        assert settled is not None
-        return settled
-
-    async def _refuse_suppressed(self, cur: Cursor, prepared: Prepared) -> None:
-        addresses = [target.address for target in prepared.targets]
-        refused = await suppressions.suppressed_among(cur, prepared.message.organisation_id, addresses)
-        if refused:
-            raise RecipientSuppressed(f"mail to {', '.join(refused)} is suppressed", details={"recipients": refused})
+        return Submitted(message, recipients)
 
     # --- the deployment's own mail ------------------------------------------------------------------------------------
 
@@ -256,6 +257,30 @@ class Outbound:
 def _check_domain(agent: Agent) -> None:
     if not agent.domain_verified:
         raise Forbidden("the domain of this agent is not verified")
+
+
+def _break_loop(message: OutboundMessage, found: Admission) -> None:
+    """Two programs that answer each other stop here.
+
+    :raises TooManyRequests: the agent has sent enough into this conversation for now.
+    """
+    if message.automation.is_auto and found.automatic >= rules.CONVERSATION_AUTO_SENDS:
+        raise TooManyRequests(
+            "an agent sends one automatic message an hour into a conversation",
+            retry_after=rules.CONVERSATION_SECONDS,
+        )
+    if found.sent >= rules.CONVERSATION_SENDS:
+        raise TooManyRequests(
+            f"an agent sends at most {rules.CONVERSATION_SENDS} messages an hour into a conversation",
+            retry_after=rules.CONVERSATION_SECONDS,
+        )
+
+
+def _refuse(suppressed: Sequence[str]) -> None:
+    """:raises RecipientSuppressed: there are any."""
+    if suppressed:
+        addresses = list(suppressed)
+        raise RecipientSuppressed(f"mail to {', '.join(addresses)} is suppressed", details={"recipients": addresses})
 
 
 def _state(target: Target, gone: frozenset[str]) -> OutboundRecipient:

@@ -5,12 +5,13 @@ A notification wakes whoever waits; what they answer is read from the tables.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from e2a.core.entities import OutboundMessage, OutboundRecipient
 from e2a.store import outbound as store
@@ -37,8 +38,12 @@ class Submitted:
 
 async def load_submitted(cur: Cursor, message_id: str) -> Submitted | None:
     """How a message stands; None when there is no such message any more."""
-    message = await store.get_outbound(cur, message_id)
-    return None if message is None else Submitted(message, await store.recipients_of(cur, message_id))
+    return (await _load(cur, [message_id])).get(message_id)
+
+
+async def _load(cur: Cursor, message_ids: Sequence[str]) -> dict[str, Submitted]:
+    found = await store.with_recipients(cur, message_ids)
+    return {message_id: Submitted(*one) for message_id, one in found.items()}
 
 
 class Outcomes:
@@ -51,6 +56,8 @@ class Outcomes:
         self._clock = clock
         self._watches: dict[str, set[Watch]] = {}
         self._patient = True
+        self._wanted: list[tuple[str, Deferred[Submitted | None]]] = []
+        self._reading = False
 
     def watch(self, message_id: str) -> Watch:
         """Hear of every change from now on, until the ``with`` block ends. Begin before the message is committed."""
@@ -75,7 +82,27 @@ class Outcomes:
         self.gap()
 
     async def _read(self, message_id: str) -> Submitted | None:
-        return await self._database.run("read outcome", load_submitted, message_id)
+        """How a message stands now; read together with those that are asked for while others are being read."""
+        answer: Deferred[Submitted | None] = Deferred()
+        self._wanted.append((message_id, answer))
+        if not self._reading:
+            self._reading = True
+            Deferred.fromCoroutine(self._read_all())
+        return await answer
+
+    async def _read_all(self) -> None:
+        while self._wanted:
+            group, self._wanted = self._wanted, []
+            try:
+                found = await self._database.read("read outcome", _load, sorted({one[0] for one in group}))
+            except Exception:
+                failure = Failure()
+                for _, answer in group:
+                    answer.errback(failure)
+            else:
+                for message_id, answer in group:
+                    answer.callback(found.get(message_id))
+        self._reading = False
 
 
 class Watch:

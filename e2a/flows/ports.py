@@ -31,6 +31,13 @@ class Transactions(Protocol):
         """
         ...
 
+    async def read(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run ``work(cursor, *args)``, which writes nothing, without a transaction around its statements.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:

@@ -182,7 +182,7 @@ class Writing:
             found: _Found = await look(cur)
             return found
 
-        return await self._database.run("prepare to send", work)
+        return await self._database.read("prepare to send", work)
 
     async def _sender(self, cur: Cursor, principal: Principal, sender: str) -> Agent:
         if sender.strip():

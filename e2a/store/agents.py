@@ -11,15 +11,18 @@ from e2a.core.entities import Agent
 from .changes import tell
 from .rows import Cursor, execute, many, maybe
 
-_COLUMNS = """
+#: What every statement that answers agents selects, from ``agents`` named ``a`` and ``domains`` named ``d``.
+COLUMNS = """
     a.id, a.organisation_id, d.name AS domain, a.name, a.agent_mode, a.webhook_url,
     d.verified_at IS NOT NULL AS domain_verified, a.created_at, a.hitl_enabled, a.hitl_ttl_seconds,
     a.hitl_expiration_action
 """
+_WIDTH = COLUMNS.count(",") + 1
 _FROM = "FROM agents a JOIN domains d ON d.id = a.domain_id"
-_GET = f"SELECT {_COLUMNS} {_FROM} WHERE a.id = %s AND a.organisation_id = %s"
+# The organisation is compared outside: asked for both, the planner may walk all agents of the organisation.
+_GET = f"SELECT {COLUMNS} {_FROM} WHERE a.id = $1"
 _LIST = f"""
-    SELECT {_COLUMNS} {_FROM}
+    SELECT {COLUMNS} {_FROM}
     WHERE a.organisation_id = %(organisation)s AND a.id <> %(hidden)s
         AND (%(only)s::text IS NULL OR a.id = %(only)s)
         AND (%(before)s::timestamptz IS NULL OR (a.created_at, a.id) < (%(before)s, %(before_id)s))
@@ -54,13 +57,16 @@ _REACH = """
 """
 
 
-def _load(row: Any) -> Agent:
-    return Agent(*row)
+def load_agent(row: Any) -> Agent:
+    """A row that begins with :data:`COLUMNS` as the entity."""
+    return Agent(*row[:_WIDTH])
 
 
 async def get_agent(cur: Cursor, organisation_id: str, agent_id: str) -> Agent | None:
     """None when it is unknown or another organisation's."""
-    return await maybe(cur, _GET, (agent_id, organisation_id), _load)
+    await cur.execute_prepared("get_agent", "text", _GET, (agent_id,))
+    row = cur.fetchone()
+    return None if row is None or row.organisation_id != organisation_id else load_agent(row)
 
 
 async def list_agents(
@@ -87,7 +93,7 @@ async def list_agents(
         "before_id": agent_id,
         "limit": limit,
     }
-    return await many(cur, _LIST, values, _load)
+    return await many(cur, _LIST, values, load_agent)
 
 
 async def has_agents(cur: Cursor, organisation_id: str, number: int) -> bool:

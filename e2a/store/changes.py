@@ -11,9 +11,9 @@ from .rows import Cursor
 #: signing secrets changed, the hex digest of a session's token, the id of a message on its way out.
 Kind = Literal["key", "agent", "domain", "secret", "session", "outbound"]
 
-_TELL = "SELECT pg_notify('e2a_changed', %s || ' ' || id) FROM unnest(%s::text[]) AS id"
+_TELL = "SELECT pg_notify('e2a_changed', $1 || ' ' || id) FROM unnest($2) AS id"
 
 
 async def tell(cur: Cursor, kind: Kind, ids: Iterable[str]) -> None:
     """Announce on ``e2a_changed``, as ``kind id``, that these rows changed or went."""
-    await cur.execute(_TELL, (kind, list(ids)))
+    await cur.later_prepared("tell", "text, text[]", _TELL, (kind, list(ids)))

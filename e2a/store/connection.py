@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, QueryCanceledError, parse_dsn
 from psycopg2.extras import NamedTupleCursor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,11 +32,13 @@ DEFAULTS = {
     "tcp_user_timeout": "15000",
 }
 #: Sent as a statement and not as start-up options, because poolers refuse those. What is prepared is prepared to be
-#: planned once; the server would plan a group of one anew each time, for longer than it takes to store it.
+#: planned once; the server would plan a group of one anew each time, for longer than it takes to store it. Every
+#: statement has an index for what it looks for: a plan made while a table was small must not read all of it when it has
+#: grown.
 SESSION = """
     SET timezone = 'UTC'; SET datestyle = 'ISO'; SET statement_timeout = '30s'; SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0; SET standard_conforming_strings = on;
-    SET plan_cache_mode = force_generic_plan;
+    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off;
     SELECT set_config(name, 'lz4', false) FROM pg_settings
     WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)
 """
@@ -49,16 +51,28 @@ class StatementTimeout(Unavailable):
 class Cursor(txpostgres.Cursor):
     """Runs one statement at a time; ``await cur.execute(sql, params)``.
 
-    :ivar prologue: text put before the next statement, so that BEGIN costs no round trip of its own.
+    :ivar prologue: text put before the next statement, so that BEGIN, and what ``later`` was given, cost no round trip
+        of their own.
     """
 
-    prologue = ""
+    prologue = b""
     _pollingD: Deferred[Any] | None
 
     def execute(self, query: str, params: Any = None) -> Deferred[Any]:
-        if self.prologue:
-            query, self.prologue = self.prologue + query, ""
-        return super().execute(query, params)
+        if not self.prologue:
+            return super().execute(query, params)
+        try:
+            text = self.prologue + self._cursor.mogrify(query, params)
+        except Exception:
+            return fail()
+        self.prologue = b""
+        return super().execute(text)
+
+    def later(self, query: str, params: Any = None) -> None:
+        """Run a statement whose answer nobody needs, together with the next one or the commit, whatever comes first.
+        If it fails, that one fails.
+        """
+        self.prologue += self._cursor.mogrify(query, params) + b";"
 
     async def execute_prepared(self, name: str, types: str, query: str, params: Sequence[Any]) -> None:
         """Run a statement that each connection plans once: worth it where planning costs as much as running.
@@ -66,11 +80,19 @@ class Cursor(txpostgres.Cursor):
         :param types: the parameters' SQL types, in order, as in ``"json, text[]"``.
         :param query: the statement, its parameters written ``$1``, ``$2``...
         """
+        await self._prepare(name, types, query)
+        await self.execute(_call(name, params), params)
+
+    async def later_prepared(self, name: str, types: str, query: str, params: Sequence[Any]) -> None:
+        """``later`` for a statement that each connection plans once."""
+        await self._prepare(name, types, query)
+        self.later(_call(name, params), params)
+
+    async def _prepare(self, name: str, types: str, query: str) -> None:
         prepared = self._connection.prepared
         if name not in prepared:
             await self.execute(f"PREPARE {name} ({types}) AS {query}")
             prepared.add(name)
-        await self.execute(f"EXECUTE {name} ({', '.join(['%s'] * len(params))})", params)
 
     def _handleCancellation(self, failure: Failure) -> Failure:
         failure.trap(QueryCanceledError)
@@ -98,6 +120,10 @@ class Cursor(txpostgres.Cursor):
             waiting.callback(outcome)
         elif isinstance(outcome, Failure) and not swallowErrors:
             outcome.raiseException()
+
+
+def _call(name: str, params: Sequence[Any]) -> str:
+    return f"EXECUTE {name} ({', '.join(['%s'] * len(params))})"
 
 
 class Connection(txpostgres.Connection):

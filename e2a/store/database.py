@@ -123,13 +123,19 @@ class Database:
         :raises Unavailable: no connection within five seconds, the connection broke, a time limit ended it, or the
             outcome of the commit is unknown.
         """
-        return await self._transaction(name, "begin;", work, args)
+        return await self._transaction(name, b"begin;", work, args)
+
+    async def read(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """As :meth:`run`, for what writes nothing: each statement is a transaction by itself, in one round trip."""
+        return await self._transaction(name, b"", work, args)
 
     async def snapshot(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """As :meth:`run`, read-only, with every statement seeing the same moment."""
-        return await self._transaction(name, "begin isolation level repeatable read read only;", work, args)
+        return await self._transaction(name, b"begin isolation level repeatable read read only;", work, args)
 
-    async def _transaction(self, name: str, begin: str, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+    async def _transaction(
+        self, name: str, begin: bytes, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]
+    ) -> T:
         connection = self._idle.pop() if self._idle and self._running else await self._wait()
         shield: Deferred[T] = Deferred()
         Deferred.fromCoroutine(self._perform(connection, name, begin, work, args)).addCallbacks(
@@ -145,7 +151,7 @@ class Database:
         shield.errback(failure)
 
     async def _perform(
-        self, connection: Connection, name: str, begin: str, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]
+        self, connection: Connection, name: str, begin: bytes, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]
     ) -> T:
         started = self._reactor.seconds()
         try:
@@ -153,14 +159,14 @@ class Database:
             cur.prologue = begin
             try:
                 result = await work(cur, *args)
+                if begin and cur.prologue != begin:
+                    await cur.execute("commit")
             except Exception:
                 await self._roll_back(connection, cur)
                 raise
-            if not cur.prologue:
-                await cur.execute("commit")
-                # COMMIT of a transaction whose error the work swallowed is answered ROLLBACK, without an error.
-                if cur.statusmessage != "COMMIT":
-                    raise Unavailable("the transaction was rolled back")
+            # COMMIT of a transaction whose error the work swallowed is answered ROLLBACK, without an error.
+            if begin and cur.prologue != begin and cur.statusmessage != "COMMIT":
+                raise Unavailable("the transaction was rolled back")
             return result
         except E2AError:
             raise
@@ -190,7 +196,7 @@ class Database:
         try:
             if status == TRANSACTION_STATUS_ACTIVE:
                 raise Unavailable("a statement was left running")
-            cur.prologue = ""
+            cur.prologue = b""
             await cur.execute("rollback")
         except Exception:
             connection.close()

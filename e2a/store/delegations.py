@@ -37,7 +37,7 @@ _END = f"""
     RETURNING {_COLUMNS}
 """
 _PERSONS = """
-    SELECT person FROM delegations WHERE agent_id = %s AND ended_at IS NULL AND confirmed_at IS NOT NULL
+    SELECT person FROM delegations WHERE agent_id = $1 AND ended_at IS NULL AND confirmed_at IS NOT NULL
     ORDER BY confirmed_at, id
 """
 _FORGET_ENDED = """
@@ -86,4 +86,5 @@ async def end_delegation(cur: Cursor, delegation_id: str, by: str) -> Delegation
 
 async def persons_of(cur: Cursor, agent_id: str) -> list[str]:
     """Whom the agent acts for now."""
-    return await many(cur, _PERSONS, (agent_id,), lambda row: str(row.person))
+    await cur.execute_prepared("persons_of", "text", _PERSONS, (agent_id,))
+    return [str(row.person) for row in cur.fetchall()]

@@ -9,15 +9,15 @@ from e2a.core.errors import KeyReuse
 from e2a.core.rules.idempotency import Once
 
 from .retention import BATCH
-from .rows import Cursor, execute, maybe
+from .rows import Cursor, execute
 
 _FIND = """
     SELECT request_hash, resource_id FROM idempotency_keys
-    WHERE organisation_id = %s AND route = %s AND key = %s AND created_at > now() - interval '24 hours'
+    WHERE organisation_id = $1 AND route = $2 AND key = $3 AND created_at > now() - interval '24 hours'
 """
 _CLAIM = """
     INSERT INTO idempotency_keys AS k (organisation_id, route, key, request_hash, resource_id)
-    VALUES (%s, %s, %s, %s, %s)
+    VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (organisation_id, route, key) DO UPDATE
         SET request_hash = EXCLUDED.request_hash, resource_id = EXCLUDED.resource_id, created_at = now()
         WHERE k.created_at <= now() - interval '24 hours'
@@ -38,12 +38,13 @@ async def find(cur: Cursor, once: Once) -> str | None:
     :raises KeyReuse: the key came with another request.
     """
     values = (once.organisation_id, once.route, once.key)
-    row = await maybe(cur, _FIND, values, lambda row: (bytes(row.request_hash), str(row.resource_id)))
+    await cur.execute_prepared("find_request", "text, text, text", _FIND, values)
+    row = cur.fetchone()
     if row is None:
         return None
-    if row[0] != once.digest:
+    if bytes(row.request_hash) != once.digest:
         raise KeyReuse
-    return row[1]
+    return str(row.resource_id)
 
 
 async def claim(cur: Cursor, once: Once, resource_id: str) -> str | None:
@@ -55,7 +56,8 @@ async def claim(cur: Cursor, once: Once, resource_id: str) -> str | None:
     :raises KeyReuse: the key came with another request.
     """
     values = (once.organisation_id, once.route, once.key, once.digest, resource_id)
-    if await execute(cur, _CLAIM, values):
+    await cur.execute_prepared("claim_request", "text, text, text, bytea, text", _CLAIM, values)
+    if cur.rowcount:
         return None
     return await find(cur, once)
 

@@ -170,7 +170,7 @@ _STATEMENTS = {
 }
 #: Octets of a notification's payload; the server takes 7,999.
 _PAYLOAD_BYTES = 7500
-_ADD_RAW = "INSERT INTO raw_messages (id, size, data) VALUES (%s, %s, %s)"
+_ADD_RAW = "INSERT INTO raw_messages (id, size, data) VALUES ($1, $2, $3)"
 _ADD_PART = "INSERT INTO raw_parts (raw_id, part, data) VALUES (%s, %s, %s)"
 
 
@@ -220,7 +220,8 @@ async def store_group(cur: Cursor, mails: Sequence[IntakeMail], usage: bool) -> 
 
 async def add_raw(cur: Cursor, raw_id: str, raw: bytes) -> None:
     """Store the bytes of a message. Those that no row of ``messages`` holds are swept away later."""
-    await cur.execute(_ADD_RAW, (raw_id, len(raw), _Octets(raw[:PART_BYTES])))
+    params = (raw_id, len(raw), _Octets(raw[:PART_BYTES]))
+    await cur.later_prepared("add_raw", "text, integer, bytea", _ADD_RAW, params)
     await _add_parts(cur, raw_id, raw)
 
 

@@ -8,27 +8,31 @@ from e2a.core.errors import TooManyRequests
 from e2a.core.rules.limits import Limit
 
 from .retention import BATCH
-from .rows import Cursor, execute, one
+from .rows import Cursor, execute
 
 # Two statements: the second sees what others committed while the first waited. The lock ends with the transaction, so
 # an event counts when it is committed and is never overlooked before that.
-_CHARGE = """
-    SELECT pg_advisory_xact_lock(hashtextextended(%(key)s, 20));
-    WITH past AS (
-        DELETE FROM rate_events WHERE key = %(key)s AND at <= clock_timestamp() - %(seconds)s * interval '1 second'
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 20))"
+#: One event counted, as common table expressions of a larger statement: its parameters begin with the key, the seconds
+#: and the most, as ``TYPES``. The key must be locked before the statement begins, see ``lock``.
+COUNTED = """
+    past AS (
+        DELETE FROM rate_events WHERE key = $1 AND at <= clock_timestamp() - $2 * interval '1 second'
     ), window_events AS MATERIALIZED (
         SELECT at FROM rate_events
-        WHERE key = %(key)s AND at > clock_timestamp() - %(seconds)s * interval '1 second'
-        ORDER BY at DESC LIMIT %(most)s
+        WHERE key = $1 AND at > clock_timestamp() - $2 * interval '1 second'
+        ORDER BY at DESC LIMIT $3
     ), counted AS (
-        INSERT INTO rate_events (key) SELECT %(key)s WHERE (SELECT count(*) FROM window_events) < %(most)s RETURNING 1
+        INSERT INTO rate_events (key) SELECT $1 WHERE (SELECT count(*) FROM window_events) < $3 RETURNING 1
     )
-    SELECT
-        CASE WHEN EXISTS (SELECT FROM counted) THEN 0
-        ELSE greatest(
-            extract(epoch FROM (SELECT min(at) FROM window_events) - clock_timestamp())::float8 + %(seconds)s, 0.001
-        ) END AS wait
 """
+TYPES = "text, float8, integer"
+#: Seconds until there is room; 0 when the event was counted.
+WAIT = """
+    CASE WHEN EXISTS (SELECT FROM counted) THEN 0
+    ELSE greatest(extract(epoch FROM (SELECT min(at) FROM window_events) - clock_timestamp())::float8 + $2, 0.001) END
+"""
+_CHARGE = f"WITH {COUNTED} SELECT {WAIT} AS wait"
 # Longer than any limit's window.
 _FORGET = """
     WITH old AS (
@@ -46,8 +50,25 @@ async def charge(cur: Cursor, limit: Limit, whom: str) -> None:
 
     :raises TooManyRequests: the limit is reached; nothing was counted.
     """
-    values = {"key": limit.key(whom), "seconds": limit.seconds, "most": limit.most}
-    wait = await one(cur, _CHARGE, values, lambda row: float(row.wait))
+    await lock(cur, limit, whom)
+    await cur.execute_prepared("charge", TYPES, _CHARGE, values(limit, whom))
+    check(cur.fetchone().wait)
+
+
+async def lock(cur: Cursor, limit: Limit, whom: str) -> None:
+    """Let nobody else count for ``whom`` until the transaction ends."""
+    await cur.later_prepared("lock_limit", "text", _LOCK, (limit.key(whom),))
+
+
+def values(limit: Limit, whom: str) -> tuple[str, int, int]:
+    """The parameters of ``COUNTED``."""
+    return limit.key(whom), limit.seconds, limit.most
+
+
+def check(wait: float) -> None:
+    """:param wait: what ``WAIT`` answered.
+    :raises TooManyRequests: the limit is reached.
+    """
     if wait > 0:
         raise TooManyRequests(retry_after=math.ceil(wait))
 

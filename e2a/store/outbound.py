@@ -6,7 +6,6 @@ Whoever changes a status says so on ``e2a_changed``, as ``outbound <message id>`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +14,7 @@ import orjson
 from e2a.core.entities import Automation, OutboundMessage, OutboundRecipient
 
 from .changes import tell
-from .rows import Cursor, execute, many, maybe, one
+from .rows import Cursor, execute, many, maybe
 
 #: What every statement that answers outbound messages selects, from ``messages`` named ``m``.
 COLUMNS = """
@@ -30,11 +29,18 @@ _ADD = """
         subject, email_message_id, conversation_id, in_reply_to, raw_id, size, created_at, expires_at, method,
         sent_status, on_behalf_of, automation, approval_expires_at, expiration_action
     ) VALUES (
-        %(id)s, %(agent_id)s, %(organisation_id)s, 'outbound', %(status)s, %(message_type)s, %(sender)s,
-        %(recipient)s, %(to)s, %(cc)s, %(bcc)s, %(subject)s, %(email_message_id)s, %(conversation_id)s,
-        %(in_reply_to)s, %(raw_id)s, %(size)s, %(created_at)s, %(expires_at)s, %(method)s, %(sent_status)s,
-        %(on_behalf_of)s, %(automation)s, %(approval_expires_at)s, %(expiration_action)s
+        $1, $2, $3, 'outbound', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+        $23, $24
     )
+"""
+_ADDED = (
+    "id", "agent_id", "organisation_id", "status", "message_type", "sender", "recipient", "to", "cc", "bcc", "subject",
+    "email_message_id", "conversation_id", "in_reply_to", "raw_id", "size", "created_at", "expires_at", "method",
+    "sent_status", "on_behalf_of", "automation", "approval_expires_at", "expiration_action",
+)  # fmt: skip
+_ADD_TYPES = """
+    text, text, text, text, text, text, text, text[], text[], text[], text, text, text, text, text, integer,
+    timestamptz, timestamptz, text, text, text, jsonb, timestamptz, text
 """
 _REPLACE = """
     UPDATE messages SET
@@ -45,21 +51,24 @@ _REPLACE = """
     WHERE id = %(id)s AND direction = 'outbound'
 """
 _QUEUE = """
-    WITH given AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(%(recipients)s) AS r (
-            address text, kind text, route text, destination text, state text, code integer, reply text
-        )
-    ), named AS (
-        INSERT INTO outbound_recipients (message_id, address, kind, route, destination, state, code, reply)
-        SELECT %(id)s, address, kind, route, destination, state, code, reply FROM given
-    ), jobs AS (
-        INSERT INTO outbox (message_id, destination)
-        SELECT DISTINCT %(id)s, destination FROM given WHERE route = 'smtp'
-        RETURNING 1
-    )
-    SELECT pg_notify('e2a_outbox', '') FROM (SELECT count(*) AS jobs FROM jobs) AS made WHERE jobs > 0
+    INSERT INTO outbound_recipients (message_id, address, kind, route, destination, state, code, reply)
+    SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8)
+"""
+_QUEUE_TYPES = "text, text[], text[], text[], text[], text[], integer[], text[]"
+_QUEUE_JOBS = "INSERT INTO outbox (message_id, destination) SELECT $1, unnest($2)"
+_WAKE = "SELECT pg_notify('e2a_outbox', '')"
+_USED = """
+    INSERT INTO usage_events (id, organisation_id, agent_id, domain, direction)
+    VALUES ('ue_' || $1, $2, $3, substring($3 FROM '[^@]*$'), 'outbound') ON CONFLICT DO NOTHING
 """
 _GET = f"SELECT {COLUMNS} FROM messages AS m WHERE m.id = %s AND m.direction = 'outbound'"
+_WITH_RECIPIENTS = f"""
+    SELECT {COLUMNS}, ARRAY(
+        SELECT json_build_array(address, kind, route, destination, state, code, reply)::text FROM outbound_recipients
+        WHERE message_id = m.id ORDER BY array_position(ARRAY['to', 'cc', 'bcc'], kind), address
+    ) AS recipients
+    FROM messages AS m WHERE m.id = ANY ($1) AND m.direction = 'outbound'
+"""
 _FIND = f"""
     SELECT {COLUMNS} FROM messages AS m
     WHERE m.id = %(id)s AND m.organisation_id = %(organisation)s AND m.direction = 'outbound'
@@ -82,13 +91,6 @@ _FIND_BY_EMAIL_ID = f"""
 _RECIPIENTS = """
     SELECT address, kind, route, destination, state, code, reply FROM outbound_recipients
     WHERE message_id = %s ORDER BY array_position(ARRAY['to', 'cc', 'bcc'], kind), address
-"""
-_RECENT = """
-    SELECT count(*) AS sent, count(*) FILTER (WHERE automation @> '{"is_auto": true}') AS auto
-    FROM (
-        SELECT automation FROM messages
-        WHERE agent_id = %s AND conversation_id = %s AND id > %s AND direction = 'outbound' ORDER BY id DESC LIMIT %s
-    ) AS recent
 """
 
 
@@ -127,9 +129,9 @@ def load_outbound(row: Any) -> OutboundMessage:
 
 
 async def add_outbound(cur: Cursor, message: OutboundMessage) -> None:
-    """Store a new message. Its bytes must be stored already."""
-    await execute(cur, _ADD, _values(message))
-    await tell(cur, "outbound", [message.id])
+    """Store a new message. Its bytes must be stored already. Nobody is told: nobody knows of it yet."""
+    values = _values(message)
+    await cur.later_prepared("add_outbound", _ADD_TYPES, _ADD, [values[name] for name in _ADDED])
 
 
 async def replace_outbound(cur: Cursor, message: OutboundMessage) -> None:
@@ -140,8 +142,26 @@ async def replace_outbound(cur: Cursor, message: OutboundMessage) -> None:
 
 async def queue(cur: Cursor, message_id: str, recipients: Sequence[OutboundRecipient]) -> None:
     """Store a message's envelope recipients, with a job for each destination by SMTP, and wake the workers."""
-    given = orjson.dumps([asdict(recipient) for recipient in recipients]).decode()
-    await cur.execute(_QUEUE, {"id": message_id, "recipients": given})
+    columns = (
+        [recipient.address for recipient in recipients],
+        [recipient.kind for recipient in recipients],
+        [recipient.route for recipient in recipients],
+        [recipient.destination for recipient in recipients],
+        [recipient.state for recipient in recipients],
+        [recipient.code for recipient in recipients],
+        [recipient.reply for recipient in recipients],
+    )
+    await cur.later_prepared("add_recipients", _QUEUE_TYPES, _QUEUE, (message_id, *columns))
+    destinations = sorted({recipient.destination for recipient in recipients if recipient.route == "smtp"})
+    if destinations:
+        await cur.later_prepared("add_jobs", "text, text[]", _QUEUE_JOBS, (message_id, destinations))
+        cur.later(_WAKE)
+
+
+async def count_use(cur: Cursor, message: OutboundMessage) -> None:
+    """Write the usage event of a message that is sent."""
+    params = (message.id, message.organisation_id, message.agent_id)
+    await cur.later_prepared("count_use", "text, text, text", _USED, params)
 
 
 async def get_outbound(cur: Cursor, message_id: str) -> OutboundMessage | None:
@@ -163,13 +183,15 @@ async def recipients_of(cur: Cursor, message_id: str) -> tuple[OutboundRecipient
     return tuple(await many(cur, _RECIPIENTS, (message_id,), lambda row: OutboundRecipient(*row)))
 
 
-async def recent_sends(cur: Cursor, agent_id: str, conversation_id: str, after_id: str, limit: int) -> tuple[int, int]:
-    """How many messages an agent has sent into a conversation, and how many of them were automatic.
-
-    :param after_id: only messages with greater ids, which is: younger ones.
-    :param limit: where to stop counting.
-    """
-    return await one(cur, _RECENT, (agent_id, conversation_id, after_id, limit), lambda row: (row.sent, row.auto))
+async def with_recipients(
+    cur: Cursor, message_ids: Sequence[str]
+) -> dict[str, tuple[OutboundMessage, tuple[OutboundRecipient, ...]]]:
+    """Messages, whosever they are, with what ``recipients_of`` says of each, by id; those that are gone left out."""
+    await cur.execute_prepared("with_recipients", "text[]", _WITH_RECIPIENTS, (list(message_ids),))
+    return {
+        row.id: (load_outbound(row), tuple(OutboundRecipient(*orjson.loads(text)) for text in row.recipients))
+        for row in cur.fetchall()
+    }
 
 
 def _values(message: OutboundMessage) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _LIST = f"""
     SELECT {_COLUMNS} FROM suppressions WHERE organisation_id = %s AND address > %s ORDER BY address LIMIT %s
 """
 _DROP = "DELETE FROM suppressions WHERE organisation_id = %s AND address = %s"
-_AMONG = "SELECT address FROM suppressions WHERE organisation_id = %s AND address = ANY(%s) ORDER BY address"
+_AMONG = "SELECT address FROM suppressions WHERE organisation_id = $1 AND address = ANY ($2) ORDER BY address"
 
 
 async def add_suppressions(
@@ -59,7 +59,8 @@ async def drop_suppression(cur: Cursor, organisation_id: str, address: str) -> b
 async def suppressed_among(cur: Cursor, organisation_id: str, addresses: Sequence[str]) -> list[str]:
     """Those of these addresses, in lower case, that must not be written to."""
     wanted = [address.lower() for address in addresses]
-    return await many(cur, _AMONG, (organisation_id, wanted), lambda row: str(row.address))
+    await cur.execute_prepared("suppressed_among", "text, text[]", _AMONG, (organisation_id, wanted))
+    return [str(row.address) for row in cur.fetchall()]
 
 
 def _load(row: Any) -> Suppression:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from psycopg2 import errors
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
@@ -92,6 +93,60 @@ class TransactionTests(Rows):
         with self.assertRaises(Unavailable):
             await self.db.run("insert", work)
         self.assertEqual(self.stored(), [])
+
+    async def test_later(self) -> None:
+        """What is to run later runs in its place: before the next statement, or with the commit."""
+
+        async def work(cur: Any) -> int:
+            await cur.later_prepared("test_insert", "integer", "INSERT INTO t VALUES ($1)", (1,))
+            cur.later("INSERT INTO t VALUES (%s + length(%s))", (1, "%s"))
+            await cur.execute("SELECT count(*) AS n FROM t WHERE %s > 0", (1,))
+            await cur.later_prepared("test_insert", "integer", "INSERT INTO t VALUES ($1)", (4,))
+            return int(cur.fetchone().n)
+
+        self.assertEqual(await self.db.run("later", work), 2)
+        self.assertEqual(self.stored(), [1, 3, 4])
+
+    async def test_only_later(self) -> None:
+        """Work that leaves all to the commit is committed."""
+
+        async def work(cur: Any) -> None:
+            cur.later("INSERT INTO t VALUES (1)")
+
+        await self.db.run("later", work)
+        self.assertEqual(self.stored(), [1])
+
+    async def test_later_fails(self) -> None:
+        """A later statement that fails at the commit fails the transaction with its own error, and nothing stays."""
+
+        async def work(cur: Any) -> None:
+            await self.insert(cur, 1, 2)
+            cur.later("INSERT INTO t VALUES (1)")
+            cur.later("INSERT INTO t VALUES (3)")
+
+        async def raising(cur: Any) -> None:
+            await self.insert(cur, 1)
+            cur.later("INSERT INTO t VALUES (2)")
+            raise LookupError("no")
+
+        with self.assertRaises(errors.UniqueViolation):
+            await self.db.run("later", work)
+        with self.assertRaises(LookupError):
+            await self.db.run("later", raising)
+        self.assertEqual(self.stored(), [])
+        await self.assert_usable()
+
+    async def test_read(self) -> None:
+        """Reading takes no transaction, and an error in it leaves the connection usable."""
+
+        async def work(cur: Any, number: int) -> tuple[int, int]:
+            await cur.execute("SELECT 10 / %s AS n", (number,))
+            return cur.fetchone().n, cur.connection.get_transaction_status()
+
+        self.assertEqual(await self.db.read("read", work, 2), (5, TRANSACTION_STATUS_IDLE))
+        with self.assertRaises(errors.DivisionByZero):
+            await self.db.read("read", work, 0)
+        await self.assert_usable()
 
     async def test_no_statement_no_transaction(self) -> None:
         """Work that asks the database nothing costs no round trip and leaves the connection usable."""
