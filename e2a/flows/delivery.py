@@ -83,7 +83,7 @@ class DeliveryFlow:
 
         :raises Unavailable: the database cannot be asked now.
         """
-        return await self._database.run("claim deliveries", _claim, limit, lease, room, rooms, ids)
+        return await self._database.statement("claim deliveries", _claim, limit, lease, room, rooms, ids)
 
     async def record(self, outcomes: Sequence[Outcome], released: Sequence[Held], delay: float) -> None:
         """Write outcomes, and give claims back for ``delay`` seconds, in one transaction.

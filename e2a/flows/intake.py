@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from e2a.core.errors import Unavailable
-from e2a.store.intake import IntakeMail, Outcome, store_group
+from e2a.store.intake import PART_BYTES, IntakeMail, Outcome, store_group
 
 from .ports import Metrics, Now, Transactions
 
@@ -124,4 +124,6 @@ class GroupIntake:
                 entry.done.callback({row.id: outcomes[row.id] for row in entry.mail.rows})
 
     async def _commit(self, mails: Sequence[IntakeMail]) -> Outcomes:
-        return await self._database.run("intake", store_group, mails, self._usage)
+        # All but long bytes go in one statement.
+        run = self._database.run if any(len(mail.raw) > PART_BYTES for mail in mails) else self._database.statement
+        return await run("intake", store_group, mails, self._usage)

@@ -56,7 +56,7 @@ class LiveFeed:
         """
         await self._readers.acquire()
         try:
-            found = await self._database.run(
+            found = await self._database.read(
                 "live page", messages.unread_after, self._agent_id, self.cursor, PAGE, _moment(self._now)
             )
         finally:

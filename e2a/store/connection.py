@@ -53,12 +53,18 @@ class Cursor(txpostgres.Cursor):
 
     :ivar prologue: text put before the next statement, so that BEGIN, and what ``later`` was given, cost no round trip
         of their own.
+    :ivar lone: whether a statement must be the only one, because no transaction is around it.
     """
 
     prologue = b""
+    lone = False
+    _ran = False
     _pollingD: Deferred[Any] | None
 
     def execute(self, query: str, params: Any = None) -> Deferred[Any]:
+        if self.lone and self._ran:
+            raise RuntimeError("a second statement outside a transaction")
+        self._ran = True
         if not self.prologue:
             return super().execute(query, params)
         try:
@@ -91,7 +97,7 @@ class Cursor(txpostgres.Cursor):
     async def _prepare(self, name: str, types: str, query: str) -> None:
         prepared = self._connection.prepared
         if name not in prepared:
-            await self.execute(f"PREPARE {name} ({types}) AS {query}")
+            await super().execute(f"PREPARE {name} ({types}) AS {query}")
             prepared.add(name)
 
     def _handleCancellation(self, failure: Failure) -> Failure:

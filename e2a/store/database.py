@@ -125,6 +125,11 @@ class Database:
         """
         return await self._transaction(name, b"begin;", work, args)
 
+    async def statement(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """As :meth:`run`, for work that executes one statement: it is a transaction by itself, without the round trip
+        of a commit. A second one raises ``RuntimeError``."""
+        return await self._transaction(name, b"", work, args, lone=True)
+
     async def read(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """As :meth:`run`, for what writes nothing: each statement is a transaction by itself, in one round trip."""
         return await self._transaction(name, b"", work, args)
@@ -134,11 +139,11 @@ class Database:
         return await self._transaction(name, b"begin isolation level repeatable read read only;", work, args)
 
     async def _transaction(
-        self, name: str, begin: bytes, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]
+        self, name: str, begin: bytes, work: Callable[..., Awaitable[T]], args: tuple[Any, ...], lone: bool = False
     ) -> T:
         connection = self._idle.pop() if self._idle and self._running else await self._wait()
         shield: Deferred[T] = Deferred()
-        Deferred.fromCoroutine(self._perform(connection, name, begin, work, args)).addCallbacks(
+        Deferred.fromCoroutine(self._perform(connection, name, begin, work, args, lone)).addCallbacks(
             shield.callback, self._failed, errbackArgs=(name, shield)
         )
         return await shield
@@ -151,12 +156,19 @@ class Database:
         shield.errback(failure)
 
     async def _perform(
-        self, connection: Connection, name: str, begin: bytes, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]
+        self,
+        connection: Connection,
+        name: str,
+        begin: bytes,
+        work: Callable[..., Awaitable[T]],
+        args: tuple[Any, ...],
+        lone: bool,
     ) -> T:
         started = self._reactor.seconds()
         try:
             cur = connection.cursor()
             cur.prologue = begin
+            cur.lone = lone
             try:
                 result = await work(cur, *args)
                 if begin and cur.prologue != begin:

@@ -51,6 +51,8 @@ class FakeDatabase:
             await self.hold
         return answer
 
+    read = statement = run
+
 
 class CacheTests(SynchronousTestCase):
     """Caching, with a database that is counted and can be held up."""

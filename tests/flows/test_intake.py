@@ -57,6 +57,8 @@ class ScriptedDatabase:
         await done
         return {row.id: Outcome.STORED for one in mails for row in one.rows}
 
+    statement = run
+
     def end(self, error: Exception | None = None) -> None:
         done = self._open.pop(0)
         done.errback(error) if error else done.callback(None)

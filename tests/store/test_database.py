@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from twisted.internet import reactor
@@ -191,6 +192,21 @@ class TransactionTests(Rows):
         self.assertEqual(await self.db.snapshot("count", work), (0, 0))
         with self.assertRaises(Unavailable):
             await self.db.snapshot("write", self.insert, 1)
+
+    async def test_statement(self) -> None:
+        """One statement alone is committed or nothing; a second one is refused, and the connection serves on."""
+        await self.db.statement("insert", self.insert, 1)
+        with self.assertRaises(psycopg2.IntegrityError):
+            await self.db.statement("again", self.insert, 1)
+
+        async def two(cur: Any) -> None:
+            await self.insert(cur, 2)
+            await self.insert(cur, 3)
+
+        with self.assertRaises(RuntimeError):
+            await self.db.statement("two", two)
+        await self.assert_usable()
+        self.assertEqual(self.stored(), [1, 2])
 
     async def test_session(self) -> None:
         """Each connection speaks UTC and UTF-8, has time limits and its name."""
