@@ -22,11 +22,15 @@ from .rows import Cursor, execute, many, maybe
 #: Raw messages up to this many octets come with the claim itself; bigger ones are loaded when their attempt starts.
 INLINE = 16_384
 
-# {which} narrows the candidates; the rest is the same for a scan and for ids heard of in a notification.
+# Walks the due index and looks agents up one by one: LATERAL keeps the planner from joining the whole backlog first,
+# which it does while it knows little of the tables. {which} narrows the candidates; the rest is the same for a scan and
+# for ids heard of in a notification.
 _CLAIM = """
     WITH due AS MATERIALIZED (
         SELECT d.message_id, d.next_attempt_at, CASE a.agent_mode WHEN 'cloud' THEN a.webhook_host ELSE '' END AS host
-        FROM webhook_deliveries d JOIN agents a ON a.id = d.agent_id
+        FROM webhook_deliveries d CROSS JOIN LATERAL (
+            SELECT agent_mode, webhook_host FROM agents WHERE agents.id = d.agent_id LIMIT 1
+        ) a
         WHERE d.status = 'pending' AND d.next_attempt_at <= now() AND a.webhook_host <> ALL (%(full)s::text[]) {which}
         ORDER BY {order} LIMIT %(limit)s
         FOR UPDATE OF d SKIP LOCKED
