@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -32,6 +33,11 @@ DEADLINE = 15.0
 MAX_ANSWER = 65_536
 
 USER_AGENT = f"e2a/{e2a.__version__}"
+
+
+@lru_cache(4096)
+def _allowed(url: str, production: bool) -> bool:
+    return not netpolicy.check_url(url, production)
 
 
 def encode(payload: dict[str, Any]) -> bytes:
@@ -70,7 +76,7 @@ class WebhookClient:
 
         :raises CancelledError: the caller cancelled it.
         """
-        if netpolicy.check_url(request.url, self._production):
+        if not _allowed(request.url, self._production):
             return WebhookResult(None, "the webhook URL is not allowed")
         attempt = Deferred.fromCoroutine(self._post(request))
         timer = self._reactor.callLater(self._deadline, attempt.cancel)
