@@ -25,11 +25,19 @@ from e2a.core.errors import BadRequest, E2AError, TooManyRequests
 from e2a.core.ids import RandomBytes
 
 _STYLE = (
-    "body{font:1em/1.5 system-ui,sans-serif;max-width:42em;margin:3em auto;padding:0 1em;color:#222;background:#fff}"
-    "h1{font-size:1.4em}dt{font-weight:600}dd{margin:0 0 .6em;overflow-wrap:anywhere}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1em}"
-    "button{font:inherit;padding:.5em 1.2em;margin:.3em .6em .3em 0;cursor:pointer}"
-    "iframe{width:100%;height:24em;border:1px solid #ccc}"
+    ":root{color-scheme:light dark}*{box-sizing:border-box}"
+    "body{font:1em/1.5 system-ui,sans-serif;max-width:42em;margin:2.5em auto;padding:0 1em;color:#222;background:#fff;"
+    "overflow-wrap:anywhere}"
+    "h1{font-size:1.4em;line-height:1.3}h2{font-size:1.05em;margin:2em 0 .5em}ul{padding-left:1.2em}"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:.3em 1.2em}dt{color:#666}dd{margin:0}"
+    "pre{white-space:pre-wrap;font-size:.9em;background:#f4f4f4;border-radius:6px;padding:1em;margin:0}"
+    "label{display:block}input{display:block;width:100%;margin-top:.3em;padding:.5em;font:inherit}"
+    "button{font:inherit;padding:.5em 1.2em;margin:.3em .6em .3em 0;cursor:pointer;color:#fff;background:#1a5fb4;"
+    "border:1px solid #1a5fb4;border-radius:6px}button+button{color:#1a5fb4;background:none}"
+    # Foreign HTML keeps the colours it was written for.
+    "iframe{width:100%;height:24em;border:1px solid #ccc;border-radius:6px;background:#fff;color-scheme:light}"
+    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#17191c}dt{color:#9a9fa5}pre{background:#24272b}"
+    "iframe{border-color:#444}a,button+button{color:#7fb2f0}}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
