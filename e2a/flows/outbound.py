@@ -179,6 +179,10 @@ class Outbound:
         _break_loop(message, found)
         # Also before it is held: what cannot be sent now is not put before a reviewer.
         _refuse(found.suppressed)
+        if prepared.answers and prepared.new_conversation:
+            # A program that answers everything, and whose mail joins no conversation, is known by its address alone.
+            limit = rules.AUTO_ANSWERS if message.automation.is_auto else rules.ANSWERS
+            await limits.charge(cur, limit, f"{agent.id} {next(iter((*message.to, *message.cc)))}")
         return found.agent
 
     async def _hold(self, cur: Cursor, agent: Agent, prepared: Prepared) -> Submitted:

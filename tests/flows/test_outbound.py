@@ -415,6 +415,22 @@ class ThreadTests(OutboundTestCase):
             await self.send(conversation_id="c-1", auto=True)
         await self.send(conversation_id="c-1")
 
+    async def test_answers_to_one_address(self) -> None:
+        """The twenty-first answer an hour to an address whose mail joins no conversation is refused, and the second
+        automatic one; answers to others are not."""
+        for number in range(23):
+            sender = "ann@people.test" if number < 22 else "bo@people.test"
+            raw = f"From: {sender}\r\nSubject: hi\r\n\r\nhi\r\n".encode()
+            await store_message(self.db, f"msg_{number}", BOT, raw=raw, sender=sender)
+        await self.writing.reply(OWNER, BOT, "msg_0", Asked(body="ok", auto=True))
+        with self.assertRaises(TooManyRequests):
+            await self.writing.reply(OWNER, BOT, "msg_1", Asked(body="ok", auto=True))
+        for number in range(1, 21):
+            await self.writing.reply(OWNER, BOT, f"msg_{number}", Asked(body="ok"))
+        with self.assertRaises(TooManyRequests):
+            await self.writing.reply(OWNER, BOT, "msg_21", Asked(body="ok"))
+        await self.writing.reply(OWNER, BOT, "msg_22", Asked(body="ok", auto=True))
+
     async def test_rate(self) -> None:
         """The sixty-first message a minute is refused, and says when to come again."""
         await execute(

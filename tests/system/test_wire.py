@@ -231,13 +231,15 @@ class WireTests(SystemCase):
 
 
 def at_edge(choice: random.Random, head: int) -> str:
-    """A body with a mark right where some buffer ends, give or take a few octets."""
+    """A body with many short lines of dots, or a mark, right where some buffer ends."""
     line = choice.choice(("x" * 70, "", "." * 60, "ab")) + "\n"
-    until = choice.choice(EDGES) - head - choice.randint(-4, 8)
+    marks = (".\n" * 40, "..\n" * 30, "\n." * 40, "\r\n.\r\n", "\n.\n.\n", "\r.\r")
+    mark = choice.choice(marks)
+    until = choice.choice(EDGES) - head - choice.randint(len(mark) // 2, len(mark))
     # On the wire a line ends with two octets.
     count, rest = divmod(until, len(line) + 1)
-    mark = choice.choice(("\r\n.\r\n", "\n.\n.\n", "\n..\n", "\r.\r", ".", "\n."))
-    return line * count + "y" * rest + mark + text_of(choice, 3)
+    after = text_of(choice, 3) if choice.random() < 0.3 else ""
+    return line * count + "y" * rest + mark + after
 
 
 def attachment(choice: random.Random) -> dict[str, str]:

@@ -33,3 +33,6 @@ SEND = Limit("send", 60, 60)
 CONVERSATION_SENDS = 20
 CONVERSATION_AUTO_SENDS = 1
 CONVERSATION_SECONDS = 3600
+#: The same for answers to one address that belong to no conversation yet.
+ANSWERS = Limit("answer", CONVERSATION_SENDS, CONVERSATION_SECONDS)
+AUTO_ANSWERS = Limit("auto-answer", CONVERSATION_AUTO_SENDS, CONVERSATION_SECONDS)
