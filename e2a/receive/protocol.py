@@ -336,7 +336,7 @@ class InboundESMTP(Framing):
         if buffer.size > _SWALLOW * self._limits.max_message_bytes:
             self._close(replies.TOO_LARGE)
         elif elapsed > self._limits.idle_timeout + buffer.size / self._limits.min_rate:
-            self.factory.metrics.count("smtp_messages", outcome="too_slow")
+            self._outcome("too_slow", buffer.size, replies.TOO_SLOW)
             self._close(replies.TOO_SLOW)
 
     def _charge(self, buffer: MessageBuffer) -> None:
@@ -360,8 +360,7 @@ class InboundESMTP(Framing):
             self._charge(buffer)
             if buffer.overflow:
                 reply = replies.NO_MEMORY if self._no_memory else replies.TOO_LARGE
-                outcome = "no_memory" if self._no_memory else "too_large"
-                self.factory.metrics.count("smtp_messages", outcome=outcome)
+                self._outcome("no_memory" if self._no_memory else "too_large", buffer.size, reply)
                 self._end_message()
                 reply = self._last_word(reply)
             elif isinstance(decoder, DataDecoder) or self._chunk_is_last:
@@ -387,18 +386,30 @@ class InboundESMTP(Framing):
 
     def _message_answered(self, result: str | BaseException) -> bytes | None:
         size, elapsed = self._charged, self._clock.seconds() - self._began
-        self._end_message()
-        metrics = self.factory.metrics
         if isinstance(result, BaseException):
             reply = self._trouble(result)
-            metrics.count("smtp_messages", outcome="deferred" if reply.startswith(b"4") else "rejected")
+            self._outcome("deferred" if reply.startswith(b"4") else "rejected", size, reply)
         else:
             reply = Reply(250, "2.0.0", result).wire
             self._talk = self._errors = 0
-            metrics.count("smtp_messages", outcome="accepted")
-            metrics.count("smtp_message_bytes", size)
-            metrics.observe("smtp_message_seconds", elapsed)
+            self._outcome("accepted", size, reply)
+            self.factory.metrics.count("smtp_message_bytes", size)
+            self.factory.metrics.observe("smtp_message_seconds", elapsed)
+        self._end_message()
         return self._last_word(reply)
+
+    def _outcome(self, outcome: str, size: int, reply: bytes) -> None:
+        """What became of a message. The reply has its id, which is how an operator finds it again."""
+        self.factory.metrics.count("smtp_messages", outcome=outcome)
+        self._log.info(
+            "message {outcome}: {octets} octets, {recipients} recipients, from {client}, session {session}: {reply}",
+            outcome=outcome,
+            octets=size,
+            recipients=len(self._recipients),
+            client=self._client_ip,
+            session=self.session_id,
+            reply=reply.decode("ascii", "replace").rstrip(),
+        )
 
     def _last_word(self, reply: bytes) -> bytes | None:
         """The reply to a message, which ends the session when the daemon is stopping."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2a.core.errors import MailLoop, UnknownRecipient
@@ -204,6 +205,20 @@ class OutcomeTests(SessionCase):
             self.assertTrue(said.startswith(expected), said)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertEqual((self.gateway.accepted, self.factory.budget.used), ([], 0))
+
+    def test_log(self) -> None:
+        """Every message leaves one line with its outcome, its session and its reply, and without an address of mail."""
+        with capturedLogs() as events:
+            self.peer(max_message_bytes=100).say(OPENING + b"DATA\r\nx\r\n.\r\nQUIT\r\n")
+            self.peer(max_message_bytes=100).say(OPENING + b"DATA\r\n" + b"x" * 101 + b"\r\n.\r\n")
+            self.gateway.error = Unavailable()
+            self.peer().say(OPENING + b"DATA\r\nx\r\n.\r\n")
+        lines = [formatEvent(event) for event in events]
+        self.assertEqual(len(lines), 3, lines)
+        start = "3 octets, 1 recipients, from 192.0.2.7, session 5e5e5e5e: "
+        self.assertEqual(lines[0], f"message accepted: {start}250 2.0.0 OK msg_1")
+        self.assertTrue(lines[1].startswith("message too_large: "), lines[1])
+        self.assertTrue(lines[2].startswith(f"message deferred: {start}451 4.3.0 "), lines[2])
 
     def test_no_250_before_the_gateway_has_it(self) -> None:
         """The end of data is answered when, and only when, the gateway is done."""
