@@ -143,6 +143,8 @@ class _Protocol(HTTP11ClientProtocol):
 
 
 class _Factory(_HTTP11ClientFactory):
+    noisy = False
+
     def buildProtocol(self, addr: IAddress | None) -> HTTP11ClientProtocol:
         return _Protocol(self._quiescentCallback)
 

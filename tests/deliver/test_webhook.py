@@ -12,6 +12,7 @@ from twisted.internet.error import TCPTimedOutError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -211,6 +212,14 @@ class LoopbackTests(TestCase):
         for _ in range(3):
             await client.post(request(f"http://hooks.example.com:{port}/"))
         self.assertEqual(len(set(sink.peers)), 1)
+
+    async def test_connections_are_not_news(self) -> None:
+        """Connecting to a receiver leaves nothing in the log."""
+        _, port = self.sink()
+        with capturedLogs() as events:
+            await self.client().post(request(f"http://hooks.example.com:{port}/"))
+        said = [event for event in events if event["log_namespace"].startswith("e2a.")]
+        self.assertEqual(said, [])
 
     async def test_no_cookies_are_carried(self) -> None:
         """A cookie that a receiver sets is not sent with the next request."""
