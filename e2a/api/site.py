@@ -13,6 +13,7 @@ from its cap;
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -65,6 +66,10 @@ class CappedRequest(Request):
         if self._body_size > self.body_limit:
             raise _BodyTooLarge
         super().handleContentChunk(data)
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        # Twisted has no words for 422 and 429.
+        super().setResponseCode(code, message or HTTPStatus(code).phrase.encode("ascii"))
 
 
 class Channel(http.HTTPChannel):

@@ -23,6 +23,7 @@ from twisted.web.http_headers import Headers
 from e2a.api import site as site_module
 from e2a.api.routing import PUBLIC, Call, Reply, Stream, route
 from e2a.api.site import BoundedSite, ClientAddresses
+from e2a.core.errors import TooManyRequests
 
 from .support import counting_random, make_app
 
@@ -52,6 +53,10 @@ class Example:
     @route("GET", "/wait", action=PUBLIC, summary="Wait", answers={200: None})
     async def wait(self, call: Call) -> Any:
         return await self.pending
+
+    @route("GET", "/busy", action=PUBLIC, summary="Busy", answers={200: None}, errors=(429,))
+    async def busy(self, call: Call) -> Any:
+        raise TooManyRequests
 
     @route("GET", "/stream", action=PUBLIC, summary="Stream", answers={200: None})
     async def stream(self, call: Call) -> Any:
@@ -105,6 +110,11 @@ class LimitTests(SynchronousTestCase):
         self.assertIn(b"Connection: close", self.answer())
         self.assertIn(b"X-Request-Id: ", self.answer())
         self.assertTrue(self.transport.half_closed)
+
+    def test_status_line(self) -> None:
+        """The status line has words for statuses that are younger than Twisted's table, too."""
+        self.channel.dataReceived(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertTrue(self.answer().startswith(b"HTTP/1.1 429 Too Many Requests\r\n"), self.answer())
 
     def test_chunked_body(self) -> None:
         """Chunks count as they arrive: the one that passes the cap is answered 413."""
