@@ -222,8 +222,10 @@ class Approvals:
     async def sweep(self) -> float | None:
         """Settle every message whose time is over, as was laid down when it was held.
 
-        :returns: seconds until the next one's time is over; None when none is held.
+        :returns: seconds until the next one's time is over, not over 0 when that happened meanwhile; None when none is
+            held.
         """
+        begun = await self._database.run("expiry clock", holds.moment)
         while self._running:
             if await self._database.run("expire held", holds.expire, rules.EXPIRED_REASON, BATCH) < BATCH:
                 break
@@ -237,7 +239,7 @@ class Approvals:
                     after = message.approval_expires_at, message.id
             if len(due) < BATCH:
                 break
-        return await self._database.run("next expiry", holds.next_expiry) if self._running else None
+        return await self._database.run("next expiry", holds.next_expiry, begun) if self._running else None
 
     def stop(self) -> None:
         """End a running ``sweep`` after the message in hand."""

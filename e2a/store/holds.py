@@ -17,7 +17,7 @@ from e2a.core.entities import OutboundMessage, OutboundStatus
 from .changes import tell
 from .outbound import COLUMNS, load_outbound
 from .retention import forget_raws
-from .rows import Cursor, execute, many, maybe
+from .rows import Cursor, execute, many, maybe, one
 
 #: Members of an organisation who are written to about one message, at most.
 MOST_REVIEWERS = 20
@@ -77,7 +77,7 @@ _DUE = f"""
 """
 _NEXT = """
     SELECT extract(epoch FROM approval_expires_at - now())::float8 AS seconds FROM messages
-    WHERE status = 'pending_approval' AND approval_expires_at > now() ORDER BY approval_expires_at LIMIT 1
+    WHERE status = 'pending_approval' AND approval_expires_at > %s ORDER BY approval_expires_at LIMIT 1
 """
 # A mailbox of an agent of this deployment can be read by that agent's key, which must not come to hold a link.
 _REVIEWERS = """
@@ -181,9 +181,15 @@ async def due_approvals(cur: Cursor, *, after: tuple[datetime, str] | None = Non
     return await many(cur, _DUE, (moment, message_id, limit), load_outbound)
 
 
-async def next_expiry(cur: Cursor) -> float | None:
-    """Seconds until the next held message's time is over; None when none is held."""
-    return await maybe(cur, _NEXT, (), lambda row: float(row.seconds))
+async def moment(cur: Cursor) -> datetime:
+    """The time by the clock that decides what is due."""
+    return await one(cur, "SELECT now() AS moment", (), lambda row: row.moment)
+
+
+async def next_expiry(cur: Cursor, after: datetime) -> float | None:
+    """Seconds until the time is over of the first held message whose time ends after that moment, not over 0 when it
+    has ended meanwhile; None when there is none."""
+    return await maybe(cur, _NEXT, (after,), lambda row: float(row.seconds))
 
 
 async def reviewers(cur: Cursor, organisation_id: str) -> list[str]:

@@ -267,6 +267,25 @@ class ExpiryTests(ApprovalsTestCase):
         self.assertEqual((await self.stored(local)).status, "expired_approved")
         self.assertEqual((await self.received(PAL)).recipient, PAL)
 
+    async def test_over_meanwhile(self) -> None:
+        """A message whose time ends during a round, too late for that round, is told of and not left for a minute."""
+        message, next_one = await self.hold(), await self.hold()
+        await self.pass_time(message, "approve")
+        outbound = self.make()
+        prepare = outbound.prepare
+
+        async def slow(*args: Any, **options: Any) -> Any:
+            sql = "UPDATE messages SET approval_expires_at = clock_timestamp() WHERE id = %s"
+            await execute(self.db, sql, next_one.id)
+            return await prepare(*args, **options)
+
+        outbound.prepare = slow  # type: ignore[method-assign]
+        seconds = await self.approvals_over(outbound).sweep()
+        self.assertEqual((await self.stored(next_one)).status, "pending_approval")
+        self.assertTrue(seconds is not None and seconds <= 0, seconds)
+        self.assertIsNone(await self.approvals.sweep())
+        self.assertEqual((await self.stored(next_one)).status, "expired_rejected")
+
     async def test_trouble_costs_no_message(self) -> None:
         """What cannot be sent now stays held and is sent by a later round; others are not held up."""
         message, local = await self.hold(), await self.hold(to=[PAL])
