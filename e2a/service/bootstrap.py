@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..core.errors import E2AError, SettingsError
+from ..core.errors import E2AError, SettingsError, Unavailable
 from ..core.settings import Settings
 from ..flows.bootstrap import bootstrap_user
 from ..store import schema
@@ -47,7 +47,8 @@ def run(settings: Settings, email: str) -> Made:
     except SettingsError as error:
         return Made(error="; ".join(error.complaints))
     except E2AError as error:
-        return Made(error=str(error.__cause__ or error).strip().partition("\n")[0])
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        return Made(error=f"the database cannot be reached: {reason}" if isinstance(error, Unavailable) else reason)
 
 
 async def make(reactor: Any, settings: Settings, dsn: str, email: str) -> Made:

@@ -99,11 +99,20 @@ def bind(reactor: Any, name: str, listen_addr: str, factory: Factory[Any]) -> IL
         number = getattr(error.socketError, "errno", None)
         if listen_addr.startswith(":") and number in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             return _bind_ipv4(reactor, name, listen_addr, factory)
-        raise CannotListen(f"{name} cannot listen on {listen_addr}: {error.socketError}") from error
+        raise _refused(name, listen_addr, error.socketError) from error
     except Exception as error:
         if listen_addr.startswith(":") and getattr(error, "errno", None) == errno.EAFNOSUPPORT:
             return _bind_ipv4(reactor, name, listen_addr, factory)
-        raise CannotListen(f"{name} cannot listen on {listen_addr}: {error}") from error
+        raise _refused(name, listen_addr, error) from error
+
+
+def _refused(name: str, listen_addr: str, cause: Any) -> CannotListen:
+    """Which setting cannot be kept, and why."""
+    if isinstance(cause, LookupError) and listen_addr.startswith("systemd:"):
+        reason = "systemd handed over no such socket"
+    else:
+        reason = getattr(cause, "strerror", None) or str(cause)
+    return CannotListen(f"{name} cannot listen on {listen_addr} (E2A_{name.upper()}_LISTEN): {reason}")
 
 
 def _bind_ipv4(reactor: Any, name: str, listen_addr: str, factory: Factory[Any]) -> IListeningPort:

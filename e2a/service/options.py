@@ -93,7 +93,8 @@ def with_secret(settings: Settings) -> Settings:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         value = _kept_secret(path)
     except OSError as error:
-        raise SettingsError([f"the deployment secret cannot be kept in {path}: {error.strerror}"]) from error
+        complaint = f"data_dir (E2A_DATA_DIR): the deployment secret cannot be kept in {path}: {error.strerror}"
+        raise SettingsError([complaint]) from error
     return dataclasses.replace(settings, signing=dataclasses.replace(settings.signing, hmac_secret=value))
 
 

@@ -66,6 +66,20 @@ class Command(TestCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertEqual(len(done.stderr.splitlines()), 2)
 
+    def test_no_database(self) -> None:
+        """bootstrap without the daemon's database says that it is the database which is missing, and ends with 1."""
+        environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "E2A_DATABASE_URL": "postgresql://e2a@127.0.0.1:1/e2a",
+            "E2A_HMAC_SECRET": "s" * 32,
+        }
+        code = "from e2a.cli.main import main; main()"
+        arguments = [sys.executable, "-c", code, "bootstrap", "you@example.com"]
+        done = subprocess.run(arguments, capture_output=True, text=True, env=environ, check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertTrue(done.stderr.startswith("Error: the database cannot be reached: "), done.stderr)
+
     def test_own_faults_are_not_hidden(self) -> None:
         """A missing module of e2a itself is a fault of ours, not a missing extra."""
         with self.assertRaises(ModuleNotFoundError), serve._server_installed():

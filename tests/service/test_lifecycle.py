@@ -313,11 +313,16 @@ class Binding(TestCase):
         self.assertGreater(self.bind("haproxy:tcp:0:interface=127.0.0.1").getHost().port, 0)
 
     def test_taken(self) -> None:
-        """A port that is taken is named with the reason."""
+        """A port that is taken is named with the setting and the reason."""
         port = self.bind("127.0.0.1:0").getHost().port
         error = self.assertRaises(doors.CannotListen, self.bind, f"127.0.0.1:{port}")
-        self.assertIn(f"SMTP cannot listen on 127.0.0.1:{port}: ", str(error))
+        self.assertIn(f"SMTP cannot listen on 127.0.0.1:{port} (E2A_SMTP_LISTEN): ", str(error))
         self.assertIn("in use", str(error))
+
+    def test_not_activated(self) -> None:
+        """A socket that systemd did not hand over is told as that."""
+        error = self.assertRaises(doors.CannotListen, self.bind, "systemd:domain=INET:name=nowhere")
+        self.assertTrue(str(error).endswith(": systemd handed over no such socket"), str(error))
 
     def test_nonsense(self) -> None:
         """An endpoint string of an unknown kind is named too."""

@@ -114,7 +114,8 @@ class Secret(InDirectory):
         """A data directory that cannot be made is named."""
         (self.directory / "data").write_text("a file")
         settings = load("", {"E2A_DATA_DIR": "data"}, directory=str(self.directory))
-        self.assertIn("data", self.assertRaises(SettingsError, with_secret, settings).complaints[0])
+        (complaint,) = self.assertRaises(SettingsError, with_secret, settings).complaints
+        self.assertTrue(complaint.startswith("data_dir (E2A_DATA_DIR): "), complaint)
 
 
 class Certificates(InDirectory):
