@@ -80,17 +80,18 @@ class EachFaultTests(FaultCase):
         self.api.post("/api/v1/send", draft, status=202)
         return name
 
-    def state(self, name: str) -> tuple[str, bool]:
-        """The message's status, and whether a job waits for another attempt after one that failed."""
+    def state(self, name: str) -> tuple[str, str]:
+        """The message's status, and its job: "" for none, "waits" for one after an attempt that failed."""
         rows = sql(
-            "SELECT m.status, o.last_error <> '' AND o.phase = 'ready' FROM messages AS m"
-            f" LEFT JOIN outbox AS o ON o.message_id = m.id WHERE m.subject = '{name}'",
+            "SELECT m.status, CASE WHEN o.message_id IS NULL THEN ''"
+            " WHEN o.last_error <> '' AND o.phase = 'ready' THEN 'waits' ELSE 'runs' END"
+            f" FROM messages AS m LEFT JOIN outbox AS o ON o.message_id = m.id WHERE m.subject = '{name}'",
             self.dsn,
         )
-        return str(rows[0][0]), bool(rows[0][1])
+        return str(rows[0][0]), str(rows[0][1])
 
-    def await_state(self, name: str, status: str, waits: bool) -> None:
-        wait_until(lambda: self.state(name) == (status, waits), 20.0, lambda: f"{name}: {self.state(name)}")
+    def await_state(self, name: str, status: str, job: str = "") -> None:
+        wait_until(lambda: self.state(name) == (status, job), 20.0, lambda: f"{name}: {self.state(name)}")
 
     def copies(self, name: str) -> list[Copy]:
         return [copy for copy in self.sink.copies if person(name) in copy.recipients]
@@ -98,7 +99,7 @@ class EachFaultTests(FaultCase):
     def settle(self, name: str) -> None:
         """The server behaves again: the message goes out."""
         self.hurry()
-        self.await_state(name, "sent", False)
+        self.await_state(name, "sent")
 
     def test_before_the_message(self) -> None:
         """Whatever the server does before it has the message, it gets one copy in the end; only its own word that it
@@ -108,13 +109,13 @@ class EachFaultTests(FaultCase):
                 self.sink.hang_up()
                 self.sink.plan(step, action)
                 name = self.send()
-                self.await_state(name, "queued", True)
+                self.await_state(name, "queued", "waits")
                 self.settle(name)
                 self.assertEqual(len(self.copies(name)), 1, (step, action))
         for step in ("MAIL", "RCPT", "DATA"):
             self.sink.plan(step, NEVER)
             name = self.send()
-            self.await_state(name, "failed", False)
+            self.await_state(name, "failed")
             self.assertEqual(self.copies(name), [], step)
         self.assert_clean()
 
@@ -124,16 +125,16 @@ class EachFaultTests(FaultCase):
         for action in (LATER, CLOSING):
             self.sink.plan("end", action)
             name = self.send()
-            self.await_state(name, "queued", True)
+            self.await_state(name, "queued", "waits")
             self.settle(name)
             self.assertEqual([copy.reply[:3] for copy in self.copies(name)], [action[:3], "250"])
         self.sink.plan("end", NEVER)
         name = self.send()
-        self.await_state(name, "failed", False)
+        self.await_state(name, "failed")
         self.assertEqual(len(self.copies(name)), 1)
         self.sink.plan("end", DROP)
         name = self.send()
-        self.await_state(name, "unknown", True)
+        self.await_state(name, "unknown", "waits")
         late = sql("SELECT next_attempt_at - now() > interval '14 minutes' FROM outbox", self.dsn)
         self.assertEqual((late, len(self.copies(name))), ([(True,)], 1))
         self.settle(name)
@@ -142,9 +143,9 @@ class EachFaultTests(FaultCase):
         # And never a third time.
         self.sink.plan("end", DROP, DROP)
         name = self.send()
-        self.await_state(name, "unknown", True)
+        self.await_state(name, "unknown", "waits")
         self.hurry()
-        self.await_state(name, "unknown", False)
+        self.await_state(name, "unknown")
         self.assertEqual(len(self.copies(name)), 2)
         self.assert_clean()
 
@@ -157,15 +158,15 @@ class EachFaultTests(FaultCase):
             wait_until(lambda: not self.sink.planned(step), 20.0, lambda: f"{step} never came")  # noqa: B023
             # A session that is good for more would spare the next message these steps.
             if step not in ("connect", "EHLO"):
-                self.await_state(self.send(), "sent", False)
+                self.await_state(self.send(), "sent")
         for step, name in stalled.items():
-            self.assertEqual(self.state(name), ("queued", False), step)
+            self.assertEqual(self.state(name), ("queued", "runs"), step)
         self.sink.hang_up()
         for step, name in stalled.items():
-            self.await_state(name, "unknown" if step in TOO_LATE else "queued", True)
+            self.await_state(name, "unknown" if step in TOO_LATE else "queued", "waits")
         self.hurry()
         for step, name in stalled.items():
-            self.await_state(name, "sent", False)
+            self.await_state(name, "sent")
             self.assertEqual(len(self.copies(name)), 2 if step == "end" else 1, step)
         self.assert_clean()
 

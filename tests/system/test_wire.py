@@ -93,7 +93,7 @@ class WireTests(SystemCase):
 
         The copy at the server is checked against that of the agent among the recipients: it has what was composed.
         """
-        if number % 50 == 0:
+        if number % 10 == 0:
             sql("DELETE FROM rate_events", self.dsn)
         before = len(self.sink.copies)
         answer = self.client.post(path, json=body)
