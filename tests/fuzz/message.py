@@ -11,7 +11,7 @@ import sys
 
 from e2a.core.mail.headers import scan
 from e2a.core.mail.message import kept_bytes, parse
-from e2a.core.mail.parts import parts_of
+from e2a.core.mail.parts import content
 
 _SEEDS = (
     b"From: Ana <ana@corp.test>\r\nTo: bot@agents.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
@@ -54,7 +54,7 @@ def check(raw: bytes) -> None:
         assert "\0" not in text
     stored = kept_bytes(raw, block, b"Received: by us\r\n", "mx.e2a.test")
     assert not [field for field in scan(stored).fields if field.key.startswith(b"x-e2a-")]
-    parts_of(stored)
+    content(stored)
 
 
 def mutate(raw: bytes, source: random.Random) -> bytes:
