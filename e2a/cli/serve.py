@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import click
 
-_MISSING = "this command needs the daemon's libraries ({name} is missing): pip install 'e2a[server,embedded]'"
+_MISSING = (
+    "this command needs the daemon's libraries ({name} is missing): install e2a with its extras [server,embedded]"
+)
 
 
 @contextmanager

@@ -352,7 +352,7 @@ def _wheel_binaries(version: int | None) -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise SettingsError(
-            ["there is no database: set E2A_DATABASE_URL, or pip install 'e2a[embedded]' for one of its own"]
+            ["there is no database: set E2A_DATABASE_URL, or install e2a with its extra [embedded] to get one"]
         )
     package = Path(next(iter(spec.submodule_search_locations)))
     found = {_major_version(path.parent): path.parent for path in package.glob("pginstall*/bin/postgres")}

@@ -50,7 +50,7 @@ class Command(TestCase):
                 [sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=False
             )
             self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertIn("pip install 'e2a[server,embedded]'", done.stderr)
+            self.assertIn("install e2a with its extras [server,embedded]", done.stderr)
             self.assertNotIn("Traceback", done.stderr)
 
     def test_wrong_configuration(self) -> None:

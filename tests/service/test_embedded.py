@@ -165,7 +165,7 @@ class EmbeddedTests(EmbeddedCase):
         missing = mock.patch.object(embedded.importlib.util, "find_spec", lambda name: None)
         with missing, self.assertRaises(SettingsError) as caught:
             self.server().start()
-        self.assertIn("e2a[embedded]", str(caught.exception))
+        self.assertIn("extra [embedded]", str(caught.exception))
         self.assertIn("E2A_DATABASE_URL", str(caught.exception))
 
     def test_a_directory_that_cannot_be_made(self) -> None:
