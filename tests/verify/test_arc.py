@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import dkim as dkimpy
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from twisted.trial import unittest
 
@@ -62,7 +62,11 @@ class ArcTests(unittest.TestCase):
                     return bytes(answer.records[0])
             return b""
 
-        word: Any = dkimpy.arc_verify(raw, dnsfunc=txt)[0]
+        try:
+            word: Any = dkimpy.arc_verify(raw, dnsfunc=txt)[0]
+        except dkimpy.MessageFormatError:
+            # It judges no message with a line that is no field, such as a name with a space in it.
+            reject()
         return bytes(word or b"fail")
 
     def test_no_chain(self) -> None:
