@@ -152,7 +152,14 @@ class Approvals:
             return (earlier, None) if earlier is not None else await _find(cur, principal, message_id)
 
         found, raw = await self._database.run("find held", known)
-        submitted = found if found.replayed else await self._approve(found.message, raw, edits, once)
+        try:
+            submitted = found if found.replayed else await self._approve(found.message, raw, edits, once)
+        except Conflict:
+            # An equal request may be the one that has decided since the look for it.
+            earlier = await self._database.run("find held", self._outbound.replayed, principal, once)
+            if earlier is None:
+                raise
+            submitted = earlier
         return await self._outbound.settled(submitted, wait)
 
     async def approve_by_id(self, message_id: str, *, wait: float = 0.0) -> Submitted:

@@ -212,6 +212,26 @@ class ApproveTests(ApprovalsTestCase):
         self.assertEqual({answer.message.status for answer in answers}, {"queued"})
         self.assertEqual(sum(not answer.replayed for answer in answers), 1)
 
+    async def test_repeated_meanwhile(self) -> None:
+        """An equal request that decides right after the look for it gives the answer, too; any other is a conflict."""
+        message = await self.hold()
+        key = once(ORGANISATION, "approve", "key", b"body")
+        await self.approvals.approve(OWNER, message.id, NOTHING, once=key)
+        look = self.outbound.replayed
+
+        async def too_early(*_: Any) -> None:
+            self.outbound.replayed = look  # type: ignore[method-assign]
+
+        for equal in (True, False):
+            self.patch(self.outbound, "replayed", too_early)
+            asked = self.approvals.approve(OWNER, message.id, NOTHING, once=key if equal else replace(key, key="other"))
+            if equal:
+                self.assertTrue((await asked).replayed)
+            else:
+                with self.assertRaises(Conflict):
+                    await asked
+        self.assertEqual(await self.jobs(), 1)
+
     async def test_settings_later(self) -> None:
         """What is laid down when a message is held stays, whatever becomes of the agent's settings."""
         message = await self.hold()
