@@ -101,10 +101,18 @@ class Messages:
         action="messages:read",
         summary="Read one message, signed now; an unread one becomes read",
         answers={200: MessageDetail},
-        errors=(404,),
+        errors=(400, 404),
+        query=[
+            Query(
+                "mark_read",
+                "false leaves it unread, for a program that hands it on and marks it when that worked",
+                {"type": "boolean", "default": True},
+            )
+        ],
     )
     async def detail(self, call: Call) -> Any:
-        found = await self._mailbox.detail(call.principal, call.agent_id, call.path["id"])
+        mark_read = call.choice("mark_read", ("true", "false"), "true") == "true"
+        found = await self._mailbox.detail(call.principal, call.agent_id, call.path["id"], mark_read=mark_read)
         return Reply(_written(_detail(found)))
 
     @route(

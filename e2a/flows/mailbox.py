@@ -136,12 +136,13 @@ class Mailbox:
         more = len(rows) > size
         return Page(tuple(rows[:size]), self._tokens.make(kind, [rows[size - 1].uid]) if more else None)
 
-    async def detail(self, principal: Principal, agent_id: str, message_id: str) -> Detail:
-        """One message, which becomes read in the same step.
+    async def detail(self, principal: Principal, agent_id: str, message_id: str, *, mark_read: bool = True) -> Detail:
+        """One message, which becomes read in the same step unless told otherwise.
 
         :raises NotFound: no such message, or it is another agent's.
         """
-        message, raw = await self._database.run("read message", _read, principal, agent_id, message_id)
+        load = _read if mark_read else _look
+        message, raw = await self._database.run("read message", load, principal, agent_id, message_id)
         secret = await self._secrets.newest(principal.organisation_id)
         content = await self._take_apart(parts.content, raw)
         return Detail(message, raw, content, signing.sign(message.facts, message.id, secret, self._now()))

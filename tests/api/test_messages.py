@@ -79,8 +79,8 @@ class ScriptedMailbox:
         self._ask(*args)
         return Page((MESSAGE,), self.next_token)
 
-    async def detail(self, *args: Any) -> Detail:
-        self._ask(*args)
+    async def detail(self, *args: Any, mark_read: bool = True) -> Detail:
+        self._ask(*args, mark_read)
         return Detail(MESSAGE, self.raw_message, Content("hello", "", ()), {"X-E2A-Auth-Verified": "true"})
 
     async def raw(self, *args: Any) -> Any:
@@ -179,6 +179,15 @@ class DetailTests(Case):
         self.assertEqual(base64.b64decode(answer.json["raw_message"]), self.mailbox.raw_message)
         self.assertIsNone(answer.json["conversation_id"])
         self.assertTrue(answer.text.endswith("}\n"))
+
+    def test_left_unread(self) -> None:
+        """A program may read without marking; another word than true or false is refused by name."""
+        for query, marked in (("", True), ("?mark_read=true", True), ("?mark_read=false", False)):
+            self.get(f"{BOT}/messages/msg_1{query}")
+            self.assertEqual(self.mailbox.asked[-1][-1], marked)
+        refused = self.get(f"{BOT}/messages/msg_1?mark_read=no")
+        self.assertEqual(refused.code, 400)
+        self.assertIn("mark_read", refused.text)
 
     def test_sizes(self) -> None:
         """Messages of any length come out whole, with the right length declared, around every slice boundary."""

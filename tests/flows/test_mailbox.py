@@ -135,8 +135,10 @@ class MailboxTests(DatabaseTestCase):
         self.assertEqual((await self.listed("unread"), await self.listed("read")), ([], ["Subject 1"]))
 
     async def test_looking(self) -> None:
-        """The raw message and its attachments can be had without marking it read."""
+        """The raw message, its attachments and the detail itself can be had without marking it read."""
         identifier = await self.add(1)
+        detail = await self.mailbox.detail(self.owner, BOT, identifier, mark_read=False)
+        self.assertEqual((detail.raw, detail.message.inbox_status), (RAW, "unread"))
         message, raw = await self.mailbox.raw(self.owner, BOT, identifier)
         self.assertEqual((message.inbox_status, raw), ("unread", RAW))
         info, octets = await self.mailbox.attachment(self.owner, BOT, identifier, 0)
