@@ -24,7 +24,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from e2a.core.entities import Principal
+from e2a.core.entities import Origin, Principal
 from e2a.core.errors import BadRequest, E2AError, NotFound
 from e2a.core.ids import RandomBytes
 from e2a.core.rules import permissions
@@ -41,6 +41,8 @@ ClientAddress = Callable[[http.Request], str]
 
 #: A client that takes a long answer slower than this many octets a second is cut off.
 SLOWEST_READER = 65_536
+#: Characters of a User-Agent header that are kept.
+LONGEST_USER_AGENT = 200
 #: Seconds that even a short answer may take.
 READER_GRACE = 60.0
 
@@ -179,7 +181,11 @@ class Api(Resource):
         if principal.agent_id is not None and "email" in path and path["email"].lower() != principal.agent_id:
             raise NotFound
         permissions.require(principal, route.action)
-        return principal
+        return replace(principal, origin=self._origin(request))
+
+    def _origin(self, request: Request) -> Origin:
+        agent = (request.getHeader("user-agent") or "").replace("\0", "")
+        return Origin(self._client_address(request), agent[:LONGEST_USER_AGENT], _request_id(request))
 
     def _start(self, request: Request, reply: Reply) -> bytes:
         """Set status and headers; returns the body when it is short enough to be written at once."""

@@ -16,6 +16,8 @@ OutboundStatus = Literal[
 MessageType = Literal["send", "reply", "forward", "test"]
 RecipientKind = Literal["to", "cc", "bcc"]
 RecipientState = Literal["pending", "sent", "failed", "unknown", "bounced"]
+Role = Literal["owner", "admin", "member"]
+AuditResult = Literal["ok", "refused", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class User:
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """:ivar permissions: what the key may do, see ``core.rules.permissions``.
-    :ivar agent_id: if set, the only agent that the key can see."""
+    :ivar agent_id: if set, the only agent that the key can see.
+    :ivar label_prefix: if set, only agents whose label begins with it can be seen."""
 
     id: str
     organisation_id: str
@@ -85,6 +88,7 @@ class ApiKey:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    label_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,8 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """:ivar id: the full lower-case address, which is also the agent's e-mail address."""
+    """:ivar id: the full lower-case address, which is also the agent's e-mail address.
+    :ivar label: groups agents; a key can be limited to labels that begin alike."""
 
     id: str
     organisation_id: str
@@ -135,6 +140,7 @@ class Agent:
     hitl_enabled: bool = False
     hitl_ttl_seconds: int = 604_800
     hitl_expiration_action: Literal["approve", "reject"] = "reject"
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,11 +366,26 @@ class ClaimedDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from, for the audit log. Empty for what the daemon does by itself."""
+
+    client_ip: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Who is asking, after authentication.
 
+    :ivar permissions: what the credential allows: a key's own permissions, no more than its creator's role gives; for a
+        session, what the role gives.
     :ivar key_id: the API key used, None for a session.
     :ivar agent_id: set for a key bound to one agent: everything else is invisible to it.
+    :ivar label_prefix: set for a key that sees only the agents whose label begins with it.
+    :ivar role: the person's role in the organisation, for a session.
+    :ivar session_id: set for a session.
+    :ivar key_prefix: the first characters of the key, by which people know it; "" for a session.
     """
 
     organisation_id: str
@@ -372,3 +393,37 @@ class Principal:
     permissions: frozenset[str]
     key_id: str | None = None
     agent_id: str | None = None
+    label_prefix: str | None = None
+    role: Role | None = None
+    session_id: str | None = None
+    key_prefix: str = ""
+    origin: Origin = Origin()
+
+    @property
+    def restricted(self) -> bool:
+        """Whether it sees only a part of the organisation's agents."""
+        return self.agent_id is not None or self.label_prefix is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One line of the audit log.
+
+    :ivar action: ``<what>.<past participle>``, as ``key.created``.
+    :ivar key_prefix: the key that was used; "" for a session.
+    :ivar detail: what else is worth knowing, JSON-ready; never a secret, a body or a subject.
+    """
+
+    id: str
+    organisation_id: str
+    at: datetime
+    action: str
+    resource_type: str
+    resource_id: str
+    user_id: str | None
+    key_prefix: str
+    client_ip: str
+    user_agent: str
+    request_id: str
+    result: AuditResult
+    detail: dict[str, Any]

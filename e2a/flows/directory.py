@@ -301,6 +301,8 @@ def principal_of(key: ApiKey) -> Principal:
         permissions=frozenset(key.permissions),
         key_id=key.id,
         agent_id=key.agent_id,
+        label_prefix=key.label_prefix,
+        key_prefix=key.key_prefix,
     )
 
 

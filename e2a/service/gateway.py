@@ -10,7 +10,6 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,53 +19,27 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from .. import __version__
-from ..api.agents import AgentsResource
-from ..api.app import build_app
-from ..api.auth import Authorizer
-from ..api.conversations import ConversationsResource
-from ..api.delegations import DelegationsResource
-from ..api.domains import DomainsResource
-from ..api.keys import KeysResource
-from ..api.live import Live
-from ..api.messages import Messages
-from ..api.models import Info
-from ..api.routing import body_for
-from ..api.secrets import SecretsResource
-from ..api.send import Sending
-from ..api.site import BoundedSite, ClientAddresses
-from ..api.suppressions import SuppressionsResource
-from ..api.system import System
+from ..api.site import BoundedSite
 from ..core.errors import SettingsError
 from ..core.mail.conversations import ConversationMac
 from ..core.settingchecks import host_port
 from ..core.settings import Settings
 from ..core.trust.bouncetoken import BounceTokens
-from ..core.trust.delegation import DelegationTokens
-from ..core.trust.pagetoken import PageTokens
 from ..core.trust.sealing import Sealer, SealingError
 from ..deliver.hub import Hub
 from ..deliver.safeagent import load_trust_root
 from ..deliver.webhook import WebhookClient, encode
-from ..deliver.websocket import LiveSockets
-from ..flows.accounts import Accounts
-from ..flows.agents import Agents
 from ..flows.bootstrap import OPERATOR, ensure_start, operator_address
 from ..flows.bounces import Bounces
-from ..flows.conversations import Conversations
-from ..flows.delegations import Delegations
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
-from ..flows.domainkeys import DomainKeys
-from ..flows.domains import Domains
 from ..flows.inbound import Inbound
 from ..flows.intake import GroupIntake
-from ..flows.live import LiveFeeds, LiveRights, LongPoll
-from ..flows.mailbox import Mailbox
+from ..flows.live import LiveRights
 from ..flows.readiness import Readiness
 from ..flows.retention import Retention
 from ..flows.secrets import SecretBook
 from ..flows.signing import Signing
-from ..flows.suppressions import Suppressions
 from ..flows.threading import Threading
 from ..receive.factory import InboundFactory
 from ..receive.limits import Limits
@@ -78,24 +51,25 @@ from ..store.listener import CHANGED, MAIL, OUTBOX, Listener
 from ..store.organisations import has_members
 from ..verify.resolver import Resolver
 from ..verify.verifier import Verifier
-from ..web.delegation import DelegationPage
-from ..web.pages import Pages
 from ..workers.deliveries import Deliveries
 from ..workers.domainkeys import DomainKeysWorker
 from ..workers.periodic import Periodic
 from ..workers.retention import RetentionWorker
+from .accounts import accounting
 from .admin import admin_site
 from .cpu import ThreadedCpu
-from .domainkeys import domain_keys, record_check
+from .domainkeys import domain_keys
 from .doors import Door, bind, http_door, smtp_door
+from .ground import Ground
 from .lifecycle import DRAIN_SECONDS, Stack
 from .metrics import LagProbe, PrometheusMetrics
 from .options import own_names, sealer_of, with_secret
-from .review import Reviewing, reviewing
+from .rest import rest_site
+from .review import reviewing
 from .sending import way_out
 from .tls import server_context
 from .welcome import welcome
-from .writing import Desk, desk
+from .writing import desk
 
 #: Seconds for HTTP requests in progress when the daemon is told to stop.
 HTTP_SECONDS = 5.0
@@ -255,9 +229,12 @@ class Gateway:
         stack.on_stop("held mail", reviews.worker.stop, 25.0)
         stack.on_stop("WebSockets", hub.close)
         readiness = Readiness(database, lambda: listener.connected, signs_of_life, now=time.monotonic)
-        site = self._api(
-            database, resolver, directory, secrets, sealer, keys, hub, changed, readiness, writers, reviews
+        ground = Ground(
+            self._reactor, settings, self._own, database, resolver, directory, secrets, sealer, self._cpu, changed
         )
+        people = accounting(ground, writers)
+        site, end_waiting = rest_site(ground, keys, hub, readiness, writers, reviews, people)
+        self._end_waiting = end_waiting, writers.outcomes.stop
         factory = self._smtp(database, resolver, directory, sealer)
         self._open(stack, factory, site, lambda: _missing(database, listener))
 
@@ -349,82 +326,6 @@ class Gateway:
         )
         self._metrics.gauge("smtp_sessions", lambda: factory.sessions, "open SMTP sessions")
         return factory
-
-    def _api(
-        self,
-        database: Database,
-        resolver: Resolver,
-        directory: Directory,
-        secrets: SecretBook,
-        sealer: Sealer,
-        keys: DomainKeys,
-        hub: Hub,
-        changed: Callable[[str], None],
-        readiness: Readiness,
-        writers: Desk,
-        reviews: Reviewing,
-    ) -> BoundedSite:
-        """REST and the way into the WebSocket."""
-        settings, own, now, production = self._settings, self._own, time.time, self._settings.production
-        tokens = PageTokens(sealer.derive("page tokens"))
-        waiting = LongPoll(database, hub, self._reactor, now)
-        mailbox = Mailbox(database, secrets, tokens, self._cpu, waiting, now=now)
-        sockets = LiveSockets(self._reactor, hub, LiveFeeds(database, now))
-
-        check_records = record_check(resolver, own.smtp)
-        domains = Domains(database, keys, check_records, os.urandom, own=own, production=production, changed=changed)
-        agents = Agents(database, resolver.addresses, tokens, own=own, production=production, changed=changed)
-        info = Info(
-            shared_domain=own.shared,
-            slug_registration_enabled=bool(own.shared),
-            public_url=settings.http.public_url,
-            version=__version__,
-            max_message_bytes=settings.max_message_bytes,
-        )
-        delegations = Delegations(
-            database,
-            directory,
-            writers.outbound,
-            DelegationTokens(sealer.derive("delegation token")),
-            own=own,
-            public_url=settings.http.public_url,
-            now=now,
-            random=os.urandom,
-        )
-        resources = [
-            System(info, readiness.failing, lambda: api.routes),
-            KeysResource(Accounts(database, now, os.urandom, changed)),
-            SecretsResource(secrets),
-            DomainsResource(domains, own.smtp),
-            AgentsResource(agents),
-            DelegationsResource(delegations),
-            Messages(mailbox),
-            Sending(writers.writing),
-            reviews.resource,
-            ConversationsResource(Conversations(database, tokens, now)),
-            SuppressionsResource(Suppressions(database, tokens)),
-            Live(mailbox, sockets.live_resource),
-        ]
-        client_address = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
-        api = build_app(
-            resources,
-            Authorizer(directory.principal),
-            clock=self._reactor,
-            random=os.urandom,
-            client_address=client_address,
-            message_body=body_for(settings.max_message_bytes),
-            cpu=self._cpu,
-        )
-        web = Pages(
-            {DelegationPage.path: DelegationPage(delegations), **reviews.pages},
-            api,
-            client_address=client_address,
-            random=os.urandom,
-        )
-        site = BoundedSite(web, api.body_limit, reactor=self._reactor, random=os.urandom, client_address=client_address)
-        site.noisy = False
-        self._end_waiting = waiting.stop, writers.outcomes.stop
-        return site
 
     def _open(
         self, stack: Stack, factory: InboundFactory, site: BoundedSite, missing: Callable[[], tuple[str, ...]]

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
-from ..core.settings import Log
+from ..core.settingsections import Log
 
 _HIDDEN = "[redacted]"
 #: What each rule hides, behind a text without which it cannot match: most lines are read for that alone.

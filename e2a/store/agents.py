@@ -15,7 +15,7 @@ from .rows import Cursor, execute, many, maybe
 COLUMNS = """
     a.id, a.organisation_id, d.name AS domain, a.name, a.agent_mode, a.webhook_url,
     d.verified_at IS NOT NULL AS domain_verified, a.created_at, a.hitl_enabled, a.hitl_ttl_seconds,
-    a.hitl_expiration_action
+    a.hitl_expiration_action, a.label
 """
 _WIDTH = COLUMNS.count(",") + 1
 _FROM = "FROM agents a JOIN domains d ON d.id = a.domain_id"

@@ -13,7 +13,7 @@ from .rows import Cursor, execute, many, maybe, one
 
 _COLUMNS = """
     id, organisation_id, user_id, name, key_prefix, permissions, agent_id,
-    created_at, expires_at, last_used_at, revoked_at
+    created_at, expires_at, last_used_at, revoked_at, label_prefix
 """
 _ADD = f"""
     INSERT INTO api_keys

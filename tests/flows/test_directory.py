@@ -321,7 +321,8 @@ class KeyTests(DatabaseTestCase):
     async def test_principal(self) -> None:
         """A key stands for its organisation, user, permissions and agent."""
         key_id, text = await self.key(agent_id="bot@agents.test")
-        expected = Principal(ORGANISATION, USER, frozenset({"agents:read", "keys:write"}), key_id, "bot@agents.test")
+        permissions = frozenset({"agents:read", "keys:write"})
+        expected = Principal(ORGANISATION, USER, permissions, key_id, "bot@agents.test", key_prefix=text[:12])
         self.assertEqual(await self.directory.principal(text), expected)
 
     async def test_unknown(self) -> None:

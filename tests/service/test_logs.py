@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from e2a.core.settings import Log
+from e2a.core.settingsections import Log
 from e2a.service import logs
 
 KEY = "e2a_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
-from e2a.core.entities import Principal
+from e2a.core.entities import Agent, Principal, Role
 from e2a.core.errors import BadRequest, Forbidden
 
 #: Every permission, in the order in which answers list them.
@@ -31,8 +33,68 @@ READ_ONLY = frozenset(name for name in ALL_PERMISSIONS if name.endswith(":read")
 #: could undo what restrains it, by deciding reviews, switching them off, or minting itself a stronger key.
 AGENT_PERMISSIONS = frozenset({"agents:read", "messages:read", "messages:send"})
 
+#: What each role in an organisation may do. An owner may do everything. An admin runs everything but the account itself
+#: (deleting it, exporting it, its settings). A member works with agents and their mail, and reviews it.
+ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
+    "owner": frozenset(ALL_PERMISSIONS),
+    "admin": frozenset(ALL_PERMISSIONS) - {"account:write"},
+    "member": frozenset(
+        {"agents:read", "domains:read", "messages:read", "messages:send", "reviews:decide", "account:read"}
+    ),
+}
+
 #: The action of a route that anybody may call.
 PUBLIC = "public"
+
+#: ``yes``; ``no``: the caller sees it and lacks the permission (403); ``hidden``: it does not exist for them (404).
+Answer = Literal["yes", "no", "hidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What an action is about.
+
+    :ivar agent_id: the agent that it is or belongs to; None for what belongs to the organisation as a whole.
+    :ivar label: that agent's label.
+    """
+
+    organisation_id: str
+    agent_id: str | None = None
+    label: str = ""
+
+
+def may(principal: Principal | None, action: str, thing: Thing | None = None) -> Answer:
+    """Whether this caller may do this, to that: the one place that decides.
+
+    Whether something can be seen comes first: a foreign thing is ``hidden`` whatever the permissions say.
+
+    :param action: a permission, or ``public``.
+    :param thing: None when only the permission is in question.
+    :raises ValueError: there is no such permission.
+    """
+    if action == PUBLIC:
+        return "yes"
+    if action not in ALL_PERMISSIONS:
+        raise ValueError(action)
+    if principal is None:
+        return "no"
+    if thing is not None and not _sees(principal, thing):
+        return "hidden"
+    return "yes" if action in principal.permissions else "no"
+
+
+def sees(principal: Principal, agent: Agent) -> bool:
+    """Whether the agent exists for this caller."""
+    return _sees(principal, Thing(agent.organisation_id, agent.id, agent.label))
+
+
+def _sees(principal: Principal, thing: Thing) -> bool:
+    if thing.organisation_id != principal.organisation_id:
+        return False
+    if principal.agent_id is not None and thing.agent_id != principal.agent_id:
+        return False
+    prefix = principal.label_prefix
+    return prefix is None or (thing.agent_id is not None and thing.label.startswith(prefix))
 
 
 def require(principal: Principal | None, action: str) -> None:
@@ -41,21 +103,19 @@ def require(principal: Principal | None, action: str) -> None:
     :raises Forbidden: the permission is missing, or there is nobody to hold it.
     :raises ValueError: there is no such permission.
     """
-    if action == PUBLIC:
-        return
-    if action not in ALL_PERMISSIONS:
-        raise ValueError(action)
-    if principal is None or action not in principal.permissions:
+    if may(principal, action) != "yes":
         raise Forbidden(f"this credential lacks the permission {action}")
 
 
 def require_whole_account(principal: Principal) -> None:
-    """Refuse a key that is bound to one agent: everything beside its agent is invisible to it.
+    """Refuse a key that sees only some agents: what belongs to the organisation as a whole is not its business.
 
     :raises Forbidden: it is such a key.
     """
     if principal.agent_id is not None:
         raise Forbidden("this key is bound to one agent")
+    if principal.label_prefix is not None:
+        raise Forbidden("this key is limited to agents with certain labels")
 
 
 def grant(holder: Iterable[str], wanted: Iterable[str] | None, *, bound: bool) -> tuple[str, ...]:

@@ -1,0 +1,264 @@
+"""The sections of the configuration: every key below the top level, each declared once.
+
+A field is one key: its default (which fixes its type), its environment variable, its check and its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from . import settingchecks as checks
+
+T = TypeVar("T")
+
+
+def key(
+    default: T, env: str, doc: str, *, check: Callable[[Any], Any] | None = None, secret: bool = False, shown: str = ""
+) -> T:
+    """Declare one key.
+
+    :param check: gets the value and returns it, normalised; raises ``ValueError`` with what is wrong. Empty values are
+        not shown to it.
+    :param secret: kept out of ``repr``.
+    :param shown: how the documentation words a default that depends on the machine.
+    """
+    metadata = {"env": env, "doc": doc, "check": check, "shown": shown}
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """Mail in."""
+
+    listen_addr: str = key(
+        ":2525",
+        "E2A_SMTP_LISTEN",
+        "Where mail is received: `:25`, `192.0.2.1:25`, `[2001:db8::1]:25`, or a Twisted endpoint string such as "
+        "`haproxy:tcp:2525` (PROXY protocol) or `systemd:domain=INET6:index=0`.",
+        check=checks.listen,
+    )
+    domain: str = key(
+        "e2a.example.com",
+        "E2A_SMTP_DOMAIN",
+        "This host's public name: in the SMTP greeting, as the MX target shown for domains, and as the authserv-id of "
+        "`Authentication-Results`.",
+        check=checks.domain,
+    )
+    tls_cert: str = key(
+        "", "E2A_SMTP_TLS_CERT", "PEM file with the certificate chain. With `tls_key` STARTTLS is offered."
+    )
+    tls_key: str = key("", "E2A_SMTP_TLS_KEY", "PEM file with the private key of `tls_cert`.")
+    max_recipients: int = key(
+        100,
+        "E2A_SMTP_MAX_RECIPIENTS",
+        "Recipients of one message; RFC 5321 4.5.3.1.8 asks for 100 at least.",
+        check=checks.between(1, 10_000),
+    )
+    max_connections: int = key(
+        1000,
+        "E2A_SMTP_MAX_CONNECTIONS",
+        "SMTP sessions at one time; more are answered 421.",
+        check=checks.between(1, 100_000),
+    )
+    max_connections_per_address: int = key(
+        50,
+        "E2A_SMTP_MAX_CONNECTIONS_PER_ADDRESS",
+        "SMTP sessions at one time from one address.",
+        check=checks.between(1, 100_000),
+    )
+    idle_timeout: int = key(
+        300,
+        "E2A_SMTP_IDLE_TIMEOUT",
+        "Seconds without a byte from the client after which a session ends (RFC 5321 4.5.3.2.7: 300).",
+        check=checks.between(5, 3600),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """API and WebSockets."""
+
+    listen_addr: str = key(
+        ":8080", "E2A_HTTP_LISTEN", "Where the API listens; forms as in `smtp.listen_addr`.", check=checks.listen
+    )
+    public_url: str = key(
+        "",
+        "E2A_PUBLIC_URL",
+        "The API's address as users see it; `https` in production. A trailing slash is dropped.",
+        check=checks.url,
+    )
+    trusted_proxies: tuple[str, ...] = key(
+        (),
+        "E2A_TRUSTED_PROXIES",
+        "Addresses or networks of reverse proxies whose `X-Forwarded-For` is believed.",
+        check=checks.networks,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """PostgreSQL 14 or newer."""
+
+    url: str = key(
+        "",
+        "E2A_DATABASE_URL",
+        "`postgresql://user:password@host/database` or a libpq string. Empty: in development, the embedded PostgreSQL "
+        "under `data_dir`.",
+        check=checks.database_url,
+        secret=True,
+    )
+    pool_size: int = key(
+        8, "E2A_DATABASE_POOL_SIZE", "Connections per daemon, besides one for LISTEN.", check=checks.between(2, 200)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """Name resolution for SPF, DKIM, DMARC, domain proofs and webhook hosts."""
+
+    servers: tuple[str, ...] = key(
+        (),
+        "E2A_DNS_SERVERS",
+        "`address:port` of each resolver, asked in order. Empty: those of the system.",
+        check=checks.servers,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """The deployment's secret."""
+
+    hmac_secret: str = key(
+        "",
+        "E2A_HMAC_SECRET",
+        "Root of every key this deployment derives: at least 32 bytes in production, the same on every replica. "
+        "Empty in development: one is made and kept in `data_dir`. `openssl rand -hex 32` makes one.",
+        secret=True,
+    )
+    old_hmac_secrets: tuple[str, ...] = key(
+        (),
+        "E2A_OLD_HMAC_SECRETS",
+        "Former values of `hmac_secret`, newest first: they still open what they sealed.",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Delivery to agents in cloud mode."""
+
+    ca_file: str = key(
+        "",
+        "E2A_WEBHOOK_CA_FILE",
+        "PEM file of the certificate authorities trusted for webhook endpoints, instead of the system's.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSmtp:
+    """The upstream server that carries mail to people."""
+
+    host: str = key("", "E2A_OUTBOUND_SMTP_HOST", "Host name. Empty: mail to people cannot be sent.")
+    port: int = key(
+        587,
+        "E2A_OUTBOUND_SMTP_PORT",
+        "Port: 587 uses STARTTLS, 465 TLS from the first byte.",
+        check=checks.between(1, 65535),
+    )
+    tls: str = key(
+        "auto",
+        "E2A_OUTBOUND_SMTP_TLS",
+        "`auto`: TLS from the first byte on port 465, else STARTTLS, which a `username` makes obligatory; not used "
+        "towards this machine itself. `required`: STARTTLS or nothing. `implicit`: TLS from the first byte. `none`: "
+        "never; only towards this machine. Certificates are always checked.",
+        check=checks.one_of("auto", "required", "implicit", "none"),
+    )
+    ca_file: str = key(
+        "",
+        "E2A_OUTBOUND_SMTP_CA_FILE",
+        "PEM file of the certificate authorities trusted for the upstream server, instead of the system's.",
+    )
+    connections: int = key(
+        16,
+        "E2A_OUTBOUND_SMTP_CONNECTIONS",
+        "Connections to the upstream server at one time; each is used for many messages.",
+        check=checks.between(1, 1000),
+    )
+    username: str = key("", "E2A_OUTBOUND_SMTP_USERNAME", "Empty: no authentication.")
+    password: str = key("", "E2A_OUTBOUND_SMTP_PASSWORD", "Password of `username`.", secret=True)
+    from_domain: str = key(
+        "", "E2A_OUTBOUND_SMTP_FROM_DOMAIN", "Domain of the sender address of mail to people.", check=checks.domain
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """How mail to people goes out."""
+
+    route: str = key(
+        "upstream",
+        "E2A_OUTBOUND_ROUTE",
+        "`upstream`: through `outbound_smtp.host`. `direct`: straight to the servers of each recipient's domain, which "
+        "needs port 25 outwards, a host name with matching reverse DNS, and an address of good repute.",
+        check=checks.one_of("upstream", "direct"),
+    )
+    unknown: str = key(
+        "retry",
+        "E2A_OUTBOUND_UNKNOWN",
+        "When the connection is lost after a message was transmitted whole, nobody knows whether it was taken. "
+        "`retry`: transmit it once more, after 15 minutes at least, which may make a second copy. `hold`: never "
+        "transmit it again by itself, which may lose it.",
+        check=checks.one_of("retry", "hold"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """Sign-in to the dashboard."""
+
+    google_client_id: str = key("", "E2A_GOOGLE_CLIENT_ID", "Empty: no sign-in with Google.")
+    google_client_secret: str = key("", "E2A_GOOGLE_CLIENT_SECRET", "Secret of `google_client_id`.", secret=True)
+    redirect_url: str = key(
+        "",
+        "E2A_OAUTH_REDIRECT_URL",
+        "Scheme and host of the callback; its path is always `/api/auth/callback`.",
+        check=checks.url,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Prometheus metrics and probes."""
+
+    listen_addr: str = key(
+        "",
+        "E2A_METRICS_LISTEN",
+        "Where `/metrics`, `/livez` and `/readyz` are served, without authentication: keep it private, for example "
+        "`127.0.0.1:9464`. Empty: off.",
+        check=checks.listen,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log on standard error."""
+
+    format: str = key(
+        "text", "E2A_LOG_FORMAT", "`text`, or `json` for one object a line.", check=checks.one_of("text", "json")
+    )
+    level: str = key(
+        "info",
+        "E2A_LOG_LEVEL",
+        "`debug`, `info`, `warn` or `error`.",
+        check=checks.one_of("debug", "info", "warn", "error"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """Where feedback from the dashboard goes."""
+
+    github_token: str = key("", "GITHUB_FEEDBACK_TOKEN", "Token that may open issues. Empty: off.", secret=True)
+    github_repo: str = key("", "GITHUB_FEEDBACK_REPO", "`owner/name` of the repository.", check=checks.repository)

@@ -1,0 +1,37 @@
+"""People and their accounts, put together from the settings."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..api.auth import FindSession
+from ..api.keys import KeysResource
+from ..api.secrets import SecretsResource
+from ..flows.accounts import Accounts
+from ..web.pages import Handler
+from .ground import Ground
+from .writing import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """:ivar resources: the REST side.
+    :ivar pages: what people open in a browser, by path.
+    :ivar session: from a request's cookies to the signed-in person.
+    """
+
+    resources: Sequence[object]
+    pages: Mapping[str, Handler]
+    session: FindSession | None = None
+
+
+def accounting(ground: Ground, writers: Desk) -> Accounting:
+    """Everything about people, keys and what belongs to an organisation as a whole.
+
+    :param writers: for mail of the deployment's own, as invitations are.
+    """
+    accounts = Accounts(ground.database, time.time, os.urandom, ground.changed)
+    return Accounting([KeysResource(accounts), SecretsResource(ground.secrets)], {})
