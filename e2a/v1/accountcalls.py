@@ -1,0 +1,140 @@
+"""Every endpoint about the account, as a function from its arguments to a :class:`~.transport.Call`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from . import account
+from .transport import Call, content, nothing, octets, path, shaped, shaped_list
+
+ExportFormat = Literal["json", "zip"]
+
+
+def me() -> Call[account.Me]:
+    """Who the API key is, what it may do, and what remains of its limits."""
+    return Call("GET", path("me"), shaped(account.Me), safe=True)
+
+
+# --- signing secrets --------------------------------------------------------------------------------------------------
+
+
+def list_signing_secrets() -> Call[account.ListSigningSecretsResponse]:
+    """List the signing secrets, newest first; the newest signs."""
+    return Call("GET", _SECRETS, shaped(account.ListSigningSecretsResponse), safe=True)
+
+
+def create_signing_secret(name: str = "") -> Call[account.CreateSigningSecretResponse]:
+    """Make a signing secret, which signs from now on. It is shown this once.
+
+    To rotate: give the receivers the new secret beside the old one, then delete the old one.
+    """
+    return Call("POST", _SECRETS, shaped(account.CreateSigningSecretResponse), content({"name": name}))
+
+
+def delete_signing_secret(secret_id: str) -> Call[None]:
+    """Delete a signing secret. The last one stays."""
+    return Call("DELETE", path("users", "me", "signing-secrets", secret_id), nothing)
+
+
+# --- API keys ---------------------------------------------------------------------------------------------------------
+
+
+def list_keys() -> Call[list[account.ApiKey]]:
+    """List the account's API keys, newest first, without revoked ones."""
+    return Call("GET", _KEYS, shaped_list(account.ApiKey), safe=True)
+
+
+def create_key(
+    name: str = "",
+    *,
+    permissions: Sequence[str] | None = None,
+    agent: str | None = None,
+    expires_at: datetime | str | None = None,
+) -> Call[account.CreatedApiKey]:
+    """Make an API key that can do no more than the one in use. It is shown this once.
+
+    :param permissions: such as ``messages:read``; all that the maker can give when not given.
+    :param agent: the only agent that the key can see.
+    :param expires_at: when it ends, with an offset from UTC; never when not given.
+    """
+    until = expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at
+    wanted = account.CreateKeyRequest(
+        name=name, permissions=None if permissions is None else list(permissions), agent=agent, expires_at=until
+    )
+    return Call("POST", _KEYS, shaped(account.CreatedApiKey), content(wanted))
+
+
+def revoke_key(key_id: str) -> Call[None]:
+    """Revoke an API key at once."""
+    return Call("DELETE", path("keys", key_id).replace("/api/v1/", "/api/", 1), nothing)
+
+
+# --- suppressed addresses ---------------------------------------------------------------------------------------------
+
+
+def list_suppressions(page_size: int = 100, token: str | None = None) -> Call[account.ListSuppressionsResponse]:
+    """A page of the addresses that the account's agents do not write to."""
+    where = path("suppressions", page_size=page_size, token=token or None)
+    return Call("GET", where, shaped(account.ListSuppressionsResponse), safe=True)
+
+
+def get_suppression(address: str) -> Call[account.Suppression]:
+    """One suppressed address."""
+    return Call("GET", path("suppressions", address), shaped(account.Suppression), safe=True)
+
+
+def add_suppression(address: str, reason: str = "") -> Call[account.Suppression]:
+    """Suppress an address. One that is suppressed already stays as it is."""
+    wanted = {"address": address, "reason": reason}
+    return Call("POST", path("suppressions"), shaped(account.Suppression), content(wanted), safe=True)
+
+
+def remove_suppression(address: str) -> Call[None]:
+    """Let the account's agents write to an address again."""
+    return Call("DELETE", path("suppressions", address), nothing)
+
+
+# --- delegations ------------------------------------------------------------------------------------------------------
+
+
+def list_delegations(agent_email: str) -> Call[account.ListDelegationsResponse]:
+    """For whom an agent acts, or has asked to act."""
+    where = path("agents", agent_email, "delegations")
+    return Call("GET", where, shaped(account.ListDelegationsResponse), safe=True)
+
+
+def propose_delegation(agent_email: str, person: str) -> Call[account.Delegation]:
+    """Ask a person, by mail, whether an agent may act for them."""
+    where = path("agents", agent_email, "delegations")
+    return Call("POST", where, shaped(account.Delegation), content({"person": person}))
+
+
+def end_delegation(agent_email: str, delegation_id: str) -> Call[None]:
+    """End a delegation, or withdraw a proposal."""
+    return Call("DELETE", path("agents", agent_email, "delegations", delegation_id), nothing)
+
+
+# --- data rights and the audit log ------------------------------------------------------------------------------------
+
+
+def export(format: ExportFormat = "json") -> Call[bytes]:
+    """The account's data: one JSON document, or with ``zip`` an archive that holds the mail as ``.eml`` too."""
+    where = path("users", "me", "export", format=None if format == "json" else format)
+    return Call("GET", where, octets, safe=True)
+
+
+def list_audit_events(
+    page_size: int | None = None, token: str | None = None, **filters: str | None
+) -> Call[account.ListAuditEventsResponse]:
+    """A page of the audit log.
+
+    :param filters: query parameters of the endpoint, sent as they are.
+    """
+    where = path("audit", page_size=page_size, token=token or None, **filters)
+    return Call("GET", where, shaped(account.ListAuditEventsResponse), safe=True)
+
+
+_SECRETS = path("users", "me", "signing-secrets")
+_KEYS = path("keys").replace("/api/v1/", "/api/", 1)
