@@ -18,7 +18,7 @@ from twisted.web.server import Request
 
 from e2a.core.entities import Principal
 from e2a.core.errors import BadRequest
-from e2a.core.rules.permissions import ALL_PERMISSIONS, PUBLIC
+from e2a.core.rules.permissions import ALL_PERMISSIONS, PUBLIC, SELF
 
 #: Request bodies over this many bytes are 413, unless the route says otherwise.
 DEFAULT_MAX_BODY = 65_536
@@ -55,7 +55,7 @@ class Route:
     """One operation, as declared.
 
     :ivar path: with ``{name}`` for each parameter, as in OpenAPI.
-    :ivar action: the permission needed, or ``public``.
+    :ivar action: the permission needed, ``self`` for any credential, or ``public``.
     :ivar body: the model of the request body, None when there is none.
     :ivar answers: successful status to model; None for an answer without JSON.
     :ivar errors: the error statuses that are this operation's own; ``openapi`` adds those that every operation shares.
@@ -189,7 +189,7 @@ def route(
     A handler reports failure by raising ``core.errors``; HEAD comes with GET. Several ``@route`` may stand on one
     handler.
 
-    :param action: the permission that the caller needs, or ``public``.
+    :param action: the permission that the caller needs, ``self`` for any credential, or ``public``.
     :param query: the query parameters that reach ``call.query``.
     :param max_body: bytes of request body above which the answer is 413; ``MESSAGE_BODY``: as messages need.
     """
@@ -197,7 +197,7 @@ def route(
         raise TypeError(f"{method} is not a method that routes may serve")
     if not path.startswith("/"):
         raise TypeError(f"{path} is not an absolute path")
-    if action != PUBLIC and action not in ALL_PERMISSIONS:
+    if action not in (PUBLIC, SELF, *ALL_PERMISSIONS):
         raise TypeError(f"{method} {path} wants the unknown permission {action!r}")
 
     def mark(handler: Handler) -> Handler:

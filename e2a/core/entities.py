@@ -58,9 +58,48 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
+    """:ivar personal: made with its first member, whose address is its name until it is renamed."""
+
     id: str
     name: str
     created_at: datetime
+    personal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One person's place in one organisation.
+
+    :ivar email: the person's, as are ``user_id`` and ``name``.
+    """
+
+    organisation_id: str
+    user_id: str
+    email: str
+    name: str
+    role: Role
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """:ivar invited_by: the user who asked; None when they are gone.
+    :ivar accepted_at: None while it is open, as ``revoked_at``."""
+
+    id: str
+    organisation_id: str
+    organisation: str
+    email: str
+    role: Role
+    invited_by: str | None
+    created_at: datetime
+    expires_at: datetime
+    accepted_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def open(self, moment: datetime) -> bool:
+        """Whether it can still be accepted."""
+        return self.accepted_at is None and self.revoked_at is None and moment < self.expires_at
 
 
 @dataclass(frozen=True, slots=True)

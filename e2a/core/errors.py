@@ -68,6 +68,10 @@ class AutoReplyBlocked(Conflict):
     default = "this message was sent by a program; answering it needs force, so that two programs do not go on for ever"
 
 
+class Gone(E2AError):
+    status, code, default = 410, "gone", "this is over"
+
+
 class PreconditionFailed(E2AError):
     status, code, default = 412, "precondition_failed", "a precondition does not hold"
 

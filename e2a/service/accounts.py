@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 from ..api.auth import FindSession
 from ..api.keys import KeysResource
+from ..api.members import MembersResource
 from ..api.secrets import SecretsResource
 from ..flows.accounts import Accounts
+from ..flows.invitations import Invitations
+from ..flows.people import People
 from ..web.pages import Handler
 from .ground import Ground
 from .writing import Desk
@@ -34,4 +37,13 @@ def accounting(ground: Ground, writers: Desk) -> Accounting:
     :param writers: for mail of the deployment's own, as invitations are.
     """
     accounts = Accounts(ground.database, time.time, os.urandom, ground.changed)
-    return Accounting([KeysResource(accounts), SecretsResource(ground.secrets)], {})
+    people = People(ground.database, ground.sealer, os.urandom)
+    invitations = Invitations(
+        ground.database, writers.outbound, public_url=ground.public_url, now=time.time, random=os.urandom
+    )
+    resources = [
+        KeysResource(accounts),
+        SecretsResource(ground.secrets),
+        MembersResource(people, invitations),
+    ]
+    return Accounting(resources, {})
