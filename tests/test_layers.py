@@ -100,6 +100,7 @@ PACKAGES = {
 EXCEPTIONS = {
     "core/settings.py": ("yaml",),
     "core/trust/sealing.py": ("cryptography",),
+    "core/trust/idtoken.py": ("joserfc",),
     "verify/resolver.py": ("twisted.names", "twisted.internet", "twisted.python"),
     "cli/serve.py": ("twisted.scripts", "e2a.service"),
 }

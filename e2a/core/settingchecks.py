@@ -102,6 +102,10 @@ def domain(value: str) -> str:
     return name
 
 
+def domains(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(domain(part) for part in value)
+
+
 def url(value: str) -> str:
     """An absolute http or https URL without user, query and fragment; the trailing slash goes."""
     try:
@@ -174,7 +178,7 @@ def local_host(name: str) -> bool:
 
 def complaints(settings: Settings) -> list[str]:
     """What is wrong with the keys taken together."""
-    smtp, upstream, oauth = settings.smtp, settings.outbound_smtp, settings.oauth
+    smtp, upstream, oauth, oidc = settings.smtp, settings.outbound_smtp, settings.oauth, settings.oidc
     direct = settings.outbound.route == "direct"
     rules = [
         (
@@ -204,7 +208,19 @@ def complaints(settings: Settings) -> list[str]:
             bool(oauth.google_client_id) != bool(oauth.google_client_secret),
             "oauth.google_client_id and oauth.google_client_secret: one does not work without the other",
         ),
-        (bool(oauth.google_client_id) and not oauth.redirect_url, "oauth.google_client_id: needs oauth.redirect_url"),
+        (
+            bool(oauth.google_client_id or oidc.issuer) and not oauth.redirect_url and not settings.http.public_url,
+            "oauth.redirect_url: sign-in with a provider needs it, or http.public_url",
+        ),
+        (
+            bool(oidc.issuer) != bool(oidc.client_id),
+            "oidc.issuer and oidc.client_id: one does not work without the other",
+        ),
+        ("openid" not in oidc.scopes.split(), "oidc.scopes: openid must be among them"),
+        (
+            oidc.issuer.startswith("http:") and not local_host(urlsplit(oidc.issuer).hostname or ""),
+            "oidc.issuer: must be an https:// URL",
+        ),
         (
             bool(settings.feedback.github_token) and not settings.feedback.github_repo,
             "feedback.github_token: needs feedback.github_repo",
@@ -224,6 +240,10 @@ def _production(settings: Settings) -> list[str]:
         (
             not settings.http.public_url.startswith("https://"),
             "http.public_url (E2A_PUBLIC_URL): an https:// URL is required",
+        ),
+        (
+            settings.oauth.redirect_url.startswith("http:"),
+            "oauth.redirect_url (E2A_OAUTH_REDIRECT_URL): an https:// URL is required",
         ),
         (
             settings.smtp.domain == "e2a.example.com" or "." not in settings.smtp.domain,

@@ -26,9 +26,11 @@ from .settingsections import (
     Log,
     Metrics,
     OAuth,
+    Oidc,
     Outbound,
     OutboundSmtp,
     Signing,
+    SignUp,
     Smtp,
     Webhooks,
     key,
@@ -76,6 +78,8 @@ class Settings:
     outbound_smtp: OutboundSmtp = field(default=OutboundSmtp())
     outbound: Outbound = field(default=Outbound())
     oauth: OAuth = field(default=OAuth())
+    oidc: Oidc = field(default=Oidc())
+    sign_up: SignUp = field(default=SignUp())
     metrics: Metrics = field(default=Metrics())
     log: Log = field(default=Log())
     feedback: Feedback = field(default=Feedback())
@@ -84,6 +88,11 @@ class Settings:
     @property
     def production(self) -> bool:
         return self.env == "production"
+
+    @property
+    def open_sign_up(self) -> bool:
+        """Whether everybody whom a provider vouches for may make an account."""
+        return (self.sign_up.policy or ("invited" if self.production else "open")) == "open"
 
     @property
     def sending(self) -> bool:

@@ -223,8 +223,53 @@ class OAuth:
     redirect_url: str = key(
         "",
         "E2A_OAUTH_REDIRECT_URL",
-        "Scheme and host of the callback; its path is always `/api/auth/callback`.",
+        "Scheme and host of the callback, for every provider; its path is always `/api/auth/callback`.",
         check=checks.url,
+        shown="that of `http.public_url`",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """Sign-in to the dashboard with an OpenID Connect provider of your choice, beside Google or without it."""
+
+    issuer: str = key(
+        "",
+        "E2A_OIDC_ISSUER",
+        "The provider's issuer URL, under which its `/.well-known/openid-configuration` is found. Empty: off.",
+        check=checks.url,
+    )
+    client_id: str = key("", "E2A_OIDC_CLIENT_ID", "This deployment's client id at the provider.")
+    client_secret: str = key(
+        "", "E2A_OIDC_CLIENT_SECRET", "Secret of `client_id`. Empty: a public client, protected by PKCE.", secret=True
+    )
+    name: str = key("", "E2A_OIDC_NAME", "What the sign-in page calls the provider.", shown="the issuer's host name")
+    scopes: str = key("openid email profile", "E2A_OIDC_SCOPES", "Scopes to ask for, `openid` among them.")
+    trust_email: bool = key(
+        False,
+        "E2A_OIDC_TRUST_EMAIL",
+        "Take the provider's addresses as verified when it does not say whether they are. Only for a provider whose "
+        "users cannot choose their address.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SignUp:
+    """Who may make an account by signing in. People with an account, and invited people, always can sign in."""
+
+    policy: str = key(
+        "",
+        "E2A_SIGN_UP",
+        "`open`: everybody whom a provider vouches for. `invited`: only people who were invited.",
+        check=checks.one_of("open", "invited"),
+        shown="`open` in development, `invited` in production",
+    )
+    allowed_domains: tuple[str, ...] = key(
+        (),
+        "E2A_SIGN_UP_DOMAINS",
+        "If given, everybody with a verified address in one of these domains may make an account, and nobody else but "
+        "invited people.",
+        check=checks.domains,
     )
 
 
