@@ -5,6 +5,14 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from . import account, deliveries, inbox, login, writing
+from .agents import agents, delegations
+from .completion import completion
+from .credentials import keys, secrets
+from .domains import domains
+from .errors import EXIT_CODES
+from .pending import pending
+from .settings import config as config_group
 
 _CONFIG = click.option(
     "--config",
@@ -14,10 +22,36 @@ _CONFIG = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="e2a", message="%(prog)s %(version)s")
-def main() -> None:
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    invoke_without_command=True,
+    epilog="Exit codes: e2a help exit-codes",
+)
+@click.version_option(__version__, "-v", "--version", prog_name="e2a", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context) -> None:
     """An authenticated e-mail gateway for AI agents."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@main.command("help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.pass_context
+def help_(context: click.Context, words: tuple[str, ...]) -> None:
+    """Show the help of a command, or the exit codes."""
+    if words == ("exit-codes",):
+        for code, meaning in EXIT_CODES:
+            click.echo(f"{code:>3}  {meaning}")
+        return
+    here = context.find_root()
+    for word in words:
+        command = here.command
+        found = command.get_command(here, word) if isinstance(command, click.Group) else None
+        if found is None:
+            raise click.UsageError(f"No such command {' '.join(words)!r}.")
+        here = click.Context(found, parent=here, info_name=word)
+    click.echo(here.get_help())
 
 
 @main.command()
@@ -40,3 +74,9 @@ def bootstrap(email: str, config: str | None) -> None:
     from . import serve as daemon
 
     daemon.bootstrap(email, config)
+
+
+for each in (account, deliveries, inbox, login, writing):
+    each.commands(main)
+for command in (agents, delegations, completion, keys, secrets, domains, pending, config_group):
+    main.add_command(command)
