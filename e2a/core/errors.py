@@ -110,19 +110,64 @@ class UpgradeRequired(E2AError):
 
 
 class TooManyRequests(E2AError):
-    """:param retry_after: whole seconds after which trying again makes sense."""
+    """:param retry_after: whole seconds after which trying again makes sense.
+    :param most: how often it may be done, if a rate limit says so.
+    """
 
     status, code, temporary, default = 429, "rate_limited", True, "too many requests"
 
-    def __init__(self, text: str | None = None, *, retry_after: int = 60) -> None:
+    def __init__(self, text: str | None = None, *, retry_after: int = 60, most: int | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+        self.most = most
+
+
+class QuotaExceeded(E2AError):
+    """The organisation has as much as it may have; waiting does not help.
+
+    :param quota: which quota, as the settings name it.
+    """
+
+    status, code = 402, "quota_exceeded"
+
+    def __init__(self, quota: str, most: int) -> None:
+        super().__init__(
+            f"the account's quota {quota} is {most}; remove some, or ask the operator for more",
+            details={"quota": quota, "limit": most},
+        )
+
+
+class MailboxFull(E2AError):
+    """The recipient's organisation has as much mail as it may keep; it may have room later."""
+
+    status, code, temporary, default = 402, "mailbox_full", True, "the mailbox is full, try again later"
+    smtp = (452, "4.2.2")
+
+
+class NeverFits(MailboxFull):
+    """The message alone is larger than everything the recipient may keep."""
+
+    temporary, default = False, "the message is larger than all that the mailbox may hold"
+    smtp = (552, "5.2.2")
 
 
 class Unavailable(E2AError):
     """The database or another part cannot be reached now. Nothing was done, or it is not known to be done."""
 
     status, code, temporary, default = 503, "unavailable", True, "temporarily unavailable, try again"
+
+
+class Busy(Unavailable):
+    """As much of this is under way as this process takes on at a time.
+
+    :param retry_after: whole seconds after which trying again makes sense.
+    """
+
+    code, default = "busy", "too much is under way at the moment, try again"
+
+    def __init__(self, text: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class SendingNotConfigured(Unavailable):

@@ -5,9 +5,9 @@ Nobody has to be believed: who sends is known. The copy says so with the sender'
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from e2a.core import ids
 from e2a.core.entities import Facts, Recipient
@@ -26,31 +26,58 @@ INTERNAL_CHECK = "spf=none; dkim=none; internal=pass"
 Delegated = Callable[[Cursor, str, str], Awaitable[str]]
 
 
+#: ``(cur, agent_ids, size)`` to those of these agents that have no room for a message of that size.
+Full = Callable[[Cursor, Iterable[str], int], Awaitable[frozenset[str]]]
+#: Why a recipient has no copy.
+Missed = Literal["gone", "full"]
+
+
+async def nobody_is_full(cur: Cursor, agent_ids: Iterable[str], size: int) -> frozenset[str]:
+    """A ``Full`` for when there are no quotas."""
+    return frozenset()
+
+
 async def nobody_delegates(cur: Cursor, agent_id: str, on_behalf_of: str) -> str:
     """A ``Delegated`` for when there are no delegations."""
     return ""
 
 
 class HandOver:
-    """:param usage: whether each copy writes a usage event, as received mail does."""
+    """:param usage: whether each copy writes a usage event, as received mail does.
+    :param full: which recipients have no room.
+    """
 
-    def __init__(self, delegated: Delegated, *, now: Now, random: ids.RandomBytes, usage: bool) -> None:
+    def __init__(
+        self,
+        delegated: Delegated,
+        *,
+        now: Now,
+        random: ids.RandomBytes,
+        usage: bool,
+        full: Full = nobody_is_full,
+    ) -> None:
+        self._full = full
         self._delegated = delegated
         self._now = now
         self._random = random
         self._usage = usage
 
-    async def deliver(self, cur: Cursor, prepared: Prepared) -> frozenset[str]:
+    async def deliver(self, cur: Cursor, prepared: Prepared) -> Mapping[str, Missed]:
         """A copy for each recipient that is an agent here. It stores the bytes as well, unless they go to people too,
         and then they must be stored already.
 
         It locks mailboxes, so nothing else may have been written for an agent in the transaction of ``cur``.
 
-        :returns: the addresses whose agents are gone.
+        :returns: the addresses that have no copy, and why.
         """
         local = [(target.address, target.local) for target in prepared.targets if target.local is not None]
         if not local:
-            return frozenset()
+            return {}
+        full = await self._full(cur, [recipient.agent_id for _, recipient in local], len(prepared.raw))
+        missed: dict[str, Missed] = {address: "full" for address, one in local if one.agent_id in full}
+        local = [(address, one) for address, one in local if one.agent_id not in full]
+        if not local:
+            return missed
         message = prepared.message
         assert message.raw_id is not None
         # A test comes from the deployment, which is no agent.
@@ -66,7 +93,8 @@ class HandOver:
         rows = {address: self._copy(prepared, address, recipient, facts) for address, recipient in local}
         mail = IntakeMail(message.raw_id, prepared.raw, tuple(rows.values()), raw_stored=prepared.to_people)
         outcomes = await intake.store_group(cur, [mail], self._usage and not test)
-        return frozenset(address for address, row in rows.items() if outcomes[row.id] is intake.Outcome.GONE)
+        missed |= {address: "gone" for address, row in rows.items() if outcomes[row.id] is intake.Outcome.GONE}
+        return missed
 
     def _copy(self, prepared: Prepared, address: str, recipient: Recipient, facts: Facts) -> IntakeRow:
         message, now = prepared.message, self._now()

@@ -7,7 +7,7 @@ was never promised.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from e2a.core.mail.conversations import ConversationMac
 from e2a.core.rules import limits as rules
 from e2a.core.rules.drafts import Draft
 from e2a.core.rules.idempotency import Once
+from e2a.core.rules.limits import Allowance
 from e2a.store import admission, conversations, idempotency, intake, limits, suppressions
 from e2a.store import outbound as store
 from e2a.store.admission import Admission, Candidate
@@ -25,13 +26,18 @@ from e2a.store.retention import forget_raws
 from e2a.store.rows import Cursor
 
 from .composing import Composer, Prepared, Recipients, Senders, Target
-from .handover import Delegated, HandOver, nobody_delegates
+from .handover import Delegated, Full, HandOver, Missed, nobody_delegates, nobody_is_full
 from .outcomes import Outcomes, Submitted, load_submitted
 from .ports import Cpu, Now, Transactions
+from .quotas import count_message
+from .scope import covers
 
 __all__ = ["Outbound", "Prepared", "Target"]
 
-_GONE = OutboundRecipient("", "to", "loopback", state="failed", code=550, reply="5.1.1 recipient not found")
+_MISSED: Mapping[Missed, tuple[int, str]] = {
+    "gone": (550, "5.1.1 recipient not found"),
+    "full": (552, "5.2.2 the mailbox is full"),
+}
 
 #: Told, in its transaction, of a message that is held: writes to those who decide.
 Held = Callable[[Cursor, OutboundMessage, Agent], Awaitable[None]]
@@ -46,6 +52,9 @@ class Outbound:
     :param sender_domain: the domain of the deployment's own mail; ``""`` when it has none.
     :param reaches_people: whether there is a way out for mail to people.
     :param usage: whether messages that were sent write usage events.
+    :param limit: how many messages one agent may send.
+    :param quotas: what every organisation may have unless it has quotas of its own.
+    :param full: which recipients of this deployment have no room for a message.
     :param held: told of every message that is held; may be set later.
     """
 
@@ -65,6 +74,9 @@ class Outbound:
         reaches_people: bool,
         max_message_bytes: int,
         usage: bool = False,
+        limit: rules.Limit = rules.SEND,
+        quotas: rules.Quotas | None = None,
+        full: Full = nobody_is_full,
         delegated: Delegated = nobody_delegates,
         held: Held = nobody_reviews,
     ) -> None:
@@ -84,7 +96,9 @@ class Outbound:
             max_message_bytes=max_message_bytes,
         )
         self._delegated = delegated
-        self._hand_over = HandOver(delegated, now=now, random=random, usage=usage)
+        self._hand_over = HandOver(delegated, now=now, random=random, usage=usage, full=full)
+        self._limit = limit
+        self._quotas = quotas or rules.Quotas()
         self._usage = usage
         self.held = held
         #: Whether the deployment itself can write to people.
@@ -103,6 +117,7 @@ class Outbound:
         :raises SendingNotConfigured: it goes to people, and there is no way out.
         :raises RecipientSuppressed: a recipient must not be written to.
         :raises TooManyRequests: the agent has sent too much, or too much into this conversation.
+        :raises QuotaExceeded: the organisation has sent as much today as it may.
         :raises TooLarge: the message is over the limit.
         :raises KeyReuse: the request's key came with another request.
         :raises NotFound: the agent was deleted meanwhile.
@@ -112,7 +127,7 @@ class Outbound:
         with self._outcomes.watch(prepared.message.id) as watch:
             submitted = await self._database.run("submit", self._submit, agent, prepared, once)
             if not submitted.replayed:
-                return await watch.settled(submitted, wait)
+                return replace(await watch.settled(submitted, wait), allowance=submitted.allowance)
         return await self.settled(submitted, wait)
 
     async def settled(self, submitted: Submitted, wait: float) -> Submitted:
@@ -131,7 +146,7 @@ class Outbound:
         if message_id is None:
             return None
         found = await load_submitted(cur, message_id)
-        if found is None or principal.agent_id not in (None, found.message.agent_id):
+        if found is None or not await covers(cur, principal, found.message.agent_id):
             raise NotFound
         return replace(found, replayed=True)
 
@@ -143,17 +158,17 @@ class Outbound:
             if found is None:
                 raise NotFound
             return replace(found, replayed=True)
-        current = await self._admit(cur, agent, prepared)
+        current, allowance = await self._admit(cur, agent, prepared)
         held = current.hitl_enabled
         submitted = await (self._hold(cur, current, prepared) if held else self._release(cur, prepared))
         if prepared.answers and message.conversation_id is not None:
             await conversations.adopt(cur, agent.id, prepared.answers, message.conversation_id)
-        return submitted
+        return replace(submitted, allowance=allowance)
 
-    async def _admit(self, cur: Cursor, agent: Agent, prepared: Prepared) -> Agent:
+    async def _admit(self, cur: Cursor, agent: Agent, prepared: Prepared) -> tuple[Agent, Allowance]:
         """Count the message, unless something stands in its way.
 
-        :returns: the agent as it is now.
+        :returns: the agent as it is now, and how it stands with its limit.
         :raises: what ``submit`` says.
         """
         message = prepared.message
@@ -168,14 +183,14 @@ class Outbound:
                 after_id=store.later_than(since),
                 most=rules.CONVERSATION_SENDS,
             ),
-            rules.SEND,
+            self._limit,
         )
         if found.agent is None:
             raise NotFound
         _check_domain(found.agent)
         if message.on_behalf_of and not await self._delegated(cur, agent.id, message.on_behalf_of):
             raise BadRequest("the agent does not act for this person", field="on_behalf_of")
-        limits.check(found.wait)
+        found.allowance.check()
         _break_loop(message, found)
         # Also before it is held: what cannot be sent now is not put before a reviewer.
         _refuse(found.suppressed)
@@ -183,7 +198,9 @@ class Outbound:
             # A program that answers everything, and whose mail joins no conversation, is known by its address alone.
             limit = rules.AUTO_ANSWERS if message.automation.is_auto else rules.ANSWERS
             await limits.charge(cur, limit, f"{agent.id} {next(iter((*message.to, *message.cc)))}")
-        return found.agent
+        if message.message_type != "test":
+            await count_message(cur, agent.organisation_id, found.own_quota, self._quotas)
+        return found.agent, found.allowance
 
     async def _hold(self, cur: Cursor, agent: Agent, prepared: Prepared) -> Submitted:
         message = replace(
@@ -221,8 +238,8 @@ class Outbound:
         if prepared.to_people:
             await intake.add_raw(cur, message.raw_id, prepared.raw)
         # Mailboxes are locked before anything else is written for an agent.
-        gone = await self._hand_over.deliver(cur, prepared)
-        recipients = tuple(_state(target, gone) for target in prepared.targets)
+        missed = await self._hand_over.deliver(cur, prepared)
+        recipients = tuple(_state(target, missed) for target in prepared.targets)
         if not prepared.to_people:
             # Its outcome is known, and the copies alone hold the bytes.
             arrived = any(recipient.state == "sent" for recipient in recipients)
@@ -287,9 +304,10 @@ def _refuse(suppressed: Sequence[str]) -> None:
         raise RecipientSuppressed(f"mail to {', '.join(addresses)} is suppressed", details={"recipients": addresses})
 
 
-def _state(target: Target, gone: frozenset[str]) -> OutboundRecipient:
+def _state(target: Target, missed: Mapping[str, Missed]) -> OutboundRecipient:
     if target.local is None:
         return OutboundRecipient(target.address, target.kind, "smtp")
-    if target.address in gone:
-        return replace(_GONE, address=target.address, kind=target.kind)
+    if target.address in missed:
+        code, reply = _MISSED[missed[target.address]]
+        return OutboundRecipient(target.address, target.kind, "loopback", state="failed", code=code, reply=reply)
     return OutboundRecipient(target.address, target.kind, "loopback", state="sent")

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from e2a.core.entities import OutboundMessage, OutboundRecipient
+from e2a.core.rules.limits import Allowance
 from e2a.store import outbound as store
 from e2a.store.rows import Cursor
 
@@ -29,11 +30,13 @@ class Submitted:
 
     :ivar recipients: empty until it is released.
     :ivar replayed: the request had been made before; nothing was done now.
+    :ivar allowance: how its agent stands with the limit of sending, when the message was counted just now.
     """
 
     message: OutboundMessage
     recipients: tuple[OutboundRecipient, ...] = ()
     replayed: bool = False
+    allowance: Allowance | None = None
 
 
 async def load_submitted(cur: Cursor, message_id: str) -> Submitted | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from e2a.core.entities import Agent
-from e2a.core.rules.limits import Limit
+from e2a.core.rules.limits import Allowance, Limit
 
 from . import agents, limits
 from .conversations import TOP
@@ -15,7 +15,8 @@ from .rows import Cursor
 # The conversation is walked along its index, between two bounds and in the index's own order: see ``conversations``.
 _ADMIT = f"""
     WITH {limits.COUNTED}
-    SELECT {agents.COLUMNS}, {limits.WAIT} AS wait, recent.sent, recent.automatic,
+    SELECT {agents.COLUMNS}, {limits.STATE}, recent.sent, recent.automatic,
+        (SELECT quota_messages_per_day FROM organisations WHERE id = $5) AS own_quota,
         ARRAY(
             SELECT address FROM suppressions WHERE organisation_id = $5 AND address = ANY ($6) ORDER BY address
         ) AS suppressed
@@ -38,16 +39,18 @@ _TYPES = f"{limits.TYPES}, text, text, text[], text, text, integer"
 @dataclass(frozen=True, slots=True)
 class Admission:
     """:ivar agent: None when it is unknown or another organisation's.
-    :ivar wait: as ``limits.check`` takes it.
+    :ivar allowance: whether the message was counted for its agent's rate limit.
     :ivar sent: messages of the agent in the conversation, as many as were counted; ``automatic`` are those among them
         that it sent by itself.
+    :ivar own_quota: how many messages the organisation may send on a day, if it has a quota of its own.
     :ivar suppressed: recipients, in lower case, that must not be written to.
     """
 
     agent: Agent | None
-    wait: float
+    allowance: Allowance
     sent: int
     automatic: int
+    own_quota: int | None
     suppressed: tuple[str, ...]
 
 
@@ -86,4 +89,4 @@ async def admit(cur: Cursor, candidate: Candidate, limit: Limit) -> Admission:
     await cur.execute_prepared("admit", _TYPES, _ADMIT, params)
     row = cur.fetchone()
     agent = None if row.organisation_id != candidate.organisation_id else agents.load_agent(row)
-    return Admission(agent, float(row.wait), row.sent, row.automatic, tuple(row.suppressed))
+    return Admission(agent, limits.allowance(limit, row), row.sent, row.automatic, row.own_quota, tuple(row.suppressed))

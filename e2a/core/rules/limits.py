@@ -1,17 +1,36 @@
-"""How often something may be done: exact sliding windows, kept in PostgreSQL so that they hold on every replica."""
+"""How often something may be done, and how much an organisation may have.
+
+Rate limits are exact sliding windows, kept in PostgreSQL so that they hold on every replica. Over a limit one comes
+again later (429); over a quota something must change first (402).
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from e2a.core.errors import QuotaExceeded, TooManyRequests
 
 #: Characters of a key that are stored as they are; longer ones are hashed.
 _LONGEST = 300
 
+#: The limits that routes declare.
+LimitName = Literal["register", "send", "poll", "feedback"]
+#: Who is counted, for each of them.
+COUNTED_BY: Mapping[LimitName, Literal["client", "agent", "user"]] = {
+    "register": "client",
+    "send": "agent",
+    "poll": "user",
+    "feedback": "client",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``most`` times in any ``seconds`` seconds, for each one who is counted."""
+    """At most ``most`` times in any ``seconds`` seconds, for each one who is counted. ``most`` 0: no limit."""
 
     name: str
     most: int
@@ -27,6 +46,30 @@ class Limit:
         return f"{self.name}:{whom}"
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How one stands with a limit.
+
+    :ivar used: events in the window, the one just counted among them.
+    :ivar resets: seconds until the oldest of them leaves the window; 0 when there are none.
+    :ivar refused: the event was not counted, because there was no room.
+    """
+
+    limit: Limit
+    used: int
+    resets: float
+    refused: bool = False
+
+    @property
+    def remaining(self) -> int:
+        return max(self.limit.most - self.used, 0)
+
+    def check(self) -> None:
+        """:raises TooManyRequests: the event was refused."""
+        if self.refused:
+            raise TooManyRequests(retry_after=max(math.ceil(self.resets), 1), most=self.limit.most)
+
+
 #: Messages that one agent sends, answers, forwards and tests.
 SEND = Limit("send", 60, 60)
 #: Messages that one agent sends into one conversation, and automatic ones among them (RFC 3834 section 2).
@@ -36,3 +79,48 @@ CONVERSATION_SECONDS = 3600
 #: The same for answers to one address that belong to no conversation yet.
 ANSWERS = Limit("answer", CONVERSATION_SENDS, CONVERSATION_SECONDS)
 AUTO_ANSWERS = Limit("auto-answer", CONVERSATION_AUTO_SENDS, CONVERSATION_SECONDS)
+
+#: Every limit that a route may declare, as it is unless the settings say otherwise.
+DEFAULTS: Mapping[LimitName, Limit] = {
+    "register": Limit("register", 20, 3600),
+    "send": SEND,
+    "poll": Limit("poll", 60, 60),
+    "feedback": Limit("feedback", 10, 3600),
+}
+
+#: The names of quotas.
+QuotaName = Literal["agents", "domains", "storage_bytes", "messages_per_day"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """What an organisation may have at the most; 0: no limit.
+
+    :ivar storage_bytes: octets of received mail that is kept, each recipient's copy counted.
+    :ivar messages_per_day: messages that its agents send on a day (UTC), tests left out.
+    """
+
+    agents: int = 0
+    domains: int = 0
+    storage_bytes: int = 0
+    messages_per_day: int = 0
+
+    def of(self, name: QuotaName) -> int:
+        return int(getattr(self, name))
+
+    def overridden(self, own: Mapping[QuotaName, int | None]) -> Quotas:
+        """These, with an organisation's own put over them where it has any."""
+        return replace(self, **{name: value for name, value in own.items() if value is not None})
+
+    def check(self, name: QuotaName, used: int, more: int = 1) -> None:
+        """Refuse what would go over a quota.
+
+        :param used: how much there is already.
+        :raises QuotaExceeded: naming the quota.
+        """
+        most = self.of(name)
+        if most and used + more > most:
+            raise QuotaExceeded(name, most)
+
+
+QUOTAS: tuple[QuotaName, ...] = ("agents", "domains", "storage_bytes", "messages_per_day")
