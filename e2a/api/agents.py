@@ -64,6 +64,7 @@ class AgentsResource:
             name=wanted.name,
             webhook_url=wanted.webhook_url,
             agent_mode=wanted.agent_mode,
+            label=wanted.label,
         )
         headers = {REPLAYED: "true"} if replayed else {}
         return Reply({"id": agent.id, "domain": agent.domain, "email": agent.id}, 201, headers)
@@ -118,4 +119,5 @@ def _shown(agent: Agent) -> dict[str, Any]:
         "hitl_enabled": agent.hitl_enabled,
         "hitl_ttl_seconds": agent.hitl_ttl_seconds,
         "hitl_expiration_action": agent.hitl_expiration_action,
+        "label": agent.label,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2a.core.entities import ApiKey
+from e2a.core.rules.permissions import is_read_only
 from e2a.flows.accounts import Accounts
 
 from .models_accounts import CreatedKey, Keys, NewKey, exact
@@ -31,7 +32,13 @@ class KeysResource:
     async def create_key(self, call: Call) -> Any:
         wanted: NewKey = call.body
         key, text = await self._accounts.create_key(
-            call.principal, wanted.name, wanted.permissions, wanted.agent, wanted.expires_at
+            call.principal,
+            wanted.name,
+            wanted.permissions,
+            wanted.agent,
+            wanted.expires_at,
+            label_prefix=wanted.label_prefix,
+            read_only=wanted.read_only,
         )
         return Reply({**_shown(key), "key": text}, 201)
 
@@ -55,7 +62,9 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "name": key.name,
         "key_prefix": key.key_prefix,
         "permissions": list(key.permissions),
+        "read_only": is_read_only(key.permissions),
         "agent": key.agent_id,
+        "label_prefix": key.label_prefix,
         "created_at": exact(key.created_at),
         "expires_at": exact(key.expires_at) if key.expires_at is not None else None,
         "last_used_at": exact(key.last_used_at) if key.last_used_at is not None else None,

@@ -8,10 +8,15 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, Field, RootModel
 
 from e2a.core.rules.permissions import ALL_PERMISSIONS
+from e2a.core.rules.signers import LONGEST_OVERLAP, OVERLAP
 
 from .models import Shape
 
 Name = Annotated[str, Field(max_length=200)]
+Label = Annotated[
+    str,
+    Field(max_length=128, description="Groups agents; a key can be limited to labels that begin alike."),
+]
 PERMISSIONS = ", ".join(ALL_PERMISSIONS)
 
 
@@ -34,8 +39,15 @@ class NewKey(BaseModel):
         None,
         description=f"Among {PERMISSIONS}; never more than the creator holds. Absent: everything the creator can give.",
     )
+    read_only: bool = Field(False, description="Short for every permission that only looks; instead of permissions.")
     agent: str | None = Field(None, description="The only agent that the key can see; absent: all of the account.")
-    expires_at: AwareDatetime | None = Field(None, description="When the key ends; absent: never.")
+    label_prefix: str | None = Field(
+        None,
+        description="What the label of every agent that the key can see begins with; absent: as the creator's own.",
+    )
+    expires_at: AwareDatetime | None = Field(
+        None, description="When the key ends; absent: never, or with the key that makes it."
+    )
 
 
 class Key(Shape):
@@ -44,7 +56,9 @@ class Key(Shape):
     name: str
     key_prefix: str = Field(description="The first 12 characters of the key.")
     permissions: list[str]
+    read_only: bool = Field(description="Whether every one of its permissions only looks.")
     agent: str | None = Field(description="The only agent that the key can see; null: all of the account.")
+    label_prefix: str | None = Field(description="What the label of every agent that the key can see begins with.")
     created_at: str
     expires_at: str | None
     last_used_at: str | None = Field(description="To the minute, more or less.")
@@ -71,6 +85,20 @@ class Secret(Shape):
     secret_prefix: str = Field(description="The first 12 characters of the secret.")
     created_at: str
     last_signed_at: str = Field("", description="Absent until it has signed; to the minute, more or less.")
+    signs_from: str = Field(
+        "", description="When it takes over, for the new secret of a rotation; otherwise absent: since it was made."
+    )
+    retires_at: str = Field("", description="When it stops counting and is removed; absent while it stays.")
+
+
+class RotateSecrets(BaseModel):
+    name: Name = ""
+    overlap_seconds: int = Field(
+        OVERLAP,
+        ge=0,
+        le=LONGEST_OVERLAP,
+        description="For how long the earlier secrets still count; 0 retires them at once.",
+    )
 
 
 class CreatedSecret(Shape):
@@ -79,10 +107,11 @@ class CreatedSecret(Shape):
     secret: str = Field(description="The secret itself. Its ASCII octets are the HMAC key. It is not shown again.")
     secret_prefix: str
     created_at: str
+    signs_from: str = Field("", description="When it takes over, after a rotation; absent: now.")
 
 
 class Secrets(Shape):
-    secrets: list[Secret] = Field(description="Newest first; the newest signs.")
+    secrets: list[Secret] = Field(description="Newest first; the newest whose time to sign has come signs.")
 
 
 # --- domains ----------------------------------------------------------------------------------------------------------
@@ -160,6 +189,7 @@ class NewAgent(BaseModel):
     name: Name = ""
     webhook_url: str = Field("", description="Where mail is posted; needed in cloud mode.")
     agent_mode: str = Field("cloud", description="cloud or local.")
+    label: Label = ""
 
 
 class CreatedAgent(Shape):
@@ -177,6 +207,7 @@ class ChangedAgent(BaseModel):
     hitl_enabled: bool | None = None
     hitl_ttl_seconds: int | None = Field(None, ge=1, le=604_800)
     hitl_expiration_action: Literal["approve", "reject"] | None = None
+    label: Label | None = None
 
 
 class Agent(Shape):
@@ -191,6 +222,7 @@ class Agent(Shape):
     hitl_enabled: bool
     hitl_ttl_seconds: int
     hitl_expiration_action: Literal["approve", "reject"]
+    label: str = Field(description="Groups agents; a key can be limited to labels that begin alike.")
 
 
 class Agents(Shape):

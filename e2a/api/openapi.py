@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from e2a.core.rules.permissions import PUBLIC
+from e2a.core.rules.permissions import PUBLIC, SELF
 
 from .errors import PROBLEM
 from .models import Problem
@@ -145,7 +145,9 @@ def _operation(route: Route, refs: Any) -> dict[str, Any]:
         operation["security"] = []
     else:
         operation["security"] = [{"key": []}, {"queryKey": []}] if route.query_token else [{"key": []}]
-        operation["description"] = f"Needs the permission `{route.action}`."
+        operation["description"] = (
+            "Any credential will do." if route.action == SELF else f"Needs the permission `{route.action}`."
+        )
     return operation
 
 

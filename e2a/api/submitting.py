@@ -62,7 +62,9 @@ def once_of(call: Call, route: str) -> Once | None:
     content.seek(0)
     principal = call.principal
     path = repr(sorted(call.path.items())).encode()
-    return once(principal.organisation_id, route, key, path, (principal.agent_id or "").encode(), content.read())
+    # What a request is about may depend on which agents its key sees.
+    reach = (principal.agent_id or "") + (f"\0{principal.label_prefix}" if principal.label_prefix else "")
+    return once(principal.organisation_id, route, key, path, reach.encode(), content.read())
 
 
 def seconds_of(call: Call) -> float:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from e2a.core import ids
 from e2a.core.entities import ApiKey, Principal, User
-from e2a.core.errors import BadRequest, Conflict, NotFound, Unauthenticated
+from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
+from e2a.core.rules.agents import label
 from e2a.core.rules.permissions import ALL_PERMISSIONS, grant
 from e2a.core.trust import apikeys
 from e2a.core.trust.sealing import Sealer
-from e2a.store import keys, organisations, sessions, users
-from e2a.store.agents import get_agent
+from e2a.store import audit, keys, organisations, sessions, users
 from e2a.store.rows import Cursor
 
 from .ports import Changed, Now, Transactions, nobody
+from .scope import find_agent
 from .secrets import DEFAULT_NAME, make_secret
 
 SESSION = timedelta(days=30)
@@ -60,6 +62,7 @@ async def make_key(
     permissions: Sequence[str],
     random: ids.RandomBytes,
     agent_id: str | None = None,
+    label_prefix: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """Store a new key; answers it with its text, which is nowhere else."""
@@ -74,6 +77,7 @@ async def make_key(
         digest=new.digest,
         permissions=permissions,
         agent_id=agent_id,
+        label_prefix=label_prefix,
         expires_at=expires_at,
     )
     return key, new.text
@@ -91,8 +95,10 @@ class Accounts:
     # --- keys -----------------------------------------------------------------------------------------------------
 
     async def list_keys(self, principal: Principal) -> list[ApiKey]:
-        """Those not revoked, newest first."""
-        return await self._database.run("list keys", keys.list_keys, principal.organisation_id, principal.agent_id)
+        """Those not revoked, newest first; a restricted key sees those that reach no further than itself."""
+        return await self._database.run(
+            "list keys", keys.list_keys, principal.organisation_id, principal.agent_id, principal.label_prefix
+        )
 
     async def create_key(
         self,
@@ -101,23 +107,36 @@ class Accounts:
         permissions: Sequence[str] | None = None,
         agent: str | None = None,
         expires_at: datetime | None = None,
+        *,
+        label_prefix: str | None = None,
+        read_only: bool = False,
     ) -> tuple[ApiKey, str]:
         """A key that can do no more than its creator, and its text, which is not shown again.
 
         :param permissions: None for everything that the creator can give.
         :param agent: the address of the only agent that the key can see.
-        :raises BadRequest: permissions, agent or expiry make no sense; ``field`` says which.
-        :raises Forbidden: a permission that the creator does not hold.
+        :param label_prefix: what the label of every agent that the key can see begins with; None for what the creator's
+            own is.
+        :param read_only: short for every permission that only looks.
+        :raises BadRequest: permissions, agent, labels or expiry make no sense; ``field`` says which.
+        :raises Forbidden: a permission that the creator does not hold, or labels beyond the creator's own.
         :raises Conflict: there are too many keys.
         """
         agent_id = agent.strip().lower() if agent else principal.agent_id
         if principal.agent_id is not None and agent_id != principal.agent_id:
             raise _no_such_agent()
-        granted = grant(principal.permissions, permissions, bound=agent_id is not None)
+        prefix = _inherited(principal.label_prefix, label_prefix)
+        granted = grant(
+            principal.permissions,
+            permissions,
+            bound=agent_id is not None,
+            labelled=prefix is not None,
+            read_only=read_only,
+        )
         if expires_at is not None and expires_at.timestamp() <= self._now():
             raise BadRequest("expires_at must be in the future", field="expires_at")
         return await self._database.run(
-            "create key", self._create_key, principal, name.strip(), granted, agent_id, expires_at
+            "create key", self._create_key, principal, name.strip(), granted, agent_id, prefix, expires_at
         )
 
     async def _create_key(
@@ -127,15 +146,21 @@ class Accounts:
         name: str,
         permissions: Sequence[str],
         agent_id: str | None,
+        label_prefix: str | None,
         expires_at: datetime | None,
     ) -> tuple[ApiKey, str]:
         organisation_id = principal.organisation_id
         await organisations.lock_organisation(cur, organisation_id)
-        if agent_id is not None and await get_agent(cur, organisation_id, agent_id) is None:
-            raise _no_such_agent()
+        expires_at = await self._lifetime(cur, principal, expires_at)
+        if agent_id is not None:
+            found = await find_agent(cur, principal, agent_id)
+            if found is None:
+                raise _no_such_agent()
+            if not found.label.startswith(label_prefix or ""):
+                raise BadRequest("the agent's label does not begin with label_prefix", field="label_prefix")
         if await keys.count_keys(cur, organisation_id) >= MOST_KEYS:
             raise Conflict(f"an account can have at most {MOST_KEYS} keys; revoke some first")
-        return await make_key(
+        key, text = await make_key(
             cur,
             organisation_id,
             principal.user_id,
@@ -143,17 +168,40 @@ class Accounts:
             permissions=permissions,
             random=self._random,
             agent_id=agent_id,
+            label_prefix=label_prefix,
             expires_at=expires_at,
         )
+        await audit.record(cur, principal, "key.created", "key", key.id, **_described(key))
+        return key, text
+
+    async def _lifetime(self, cur: Cursor, principal: Principal, wanted: datetime | None) -> datetime | None:
+        """When a new key ends: as asked, and no later than the key that makes it.
+
+        :raises Unauthenticated: that key was revoked meanwhile; what is gone leaves no heirs.
+        :raises BadRequest: it is asked to live longer.
+        """
+        if principal.key_id is None:
+            return wanted
+        maker = await keys.get_key(cur, principal.organisation_id, principal.key_id)
+        if maker is None:
+            raise Unauthenticated
+        end = maker.key.expires_at
+        if end is not None and wanted is not None and wanted > end:
+            raise BadRequest("expires_at must not be later than this key's own", field="expires_at")
+        return wanted or end
 
     async def revoke_key(self, principal: Principal, key_id: str) -> None:
-        """:raises NotFound: unknown, another organisation's, or revoked before."""
-        done = await self._database.run(
-            "revoke key", keys.revoke_key, principal.organisation_id, key_id, principal.agent_id
-        )
-        if not done:
-            raise NotFound
+        """:raises NotFound: unknown, another organisation's, beyond the caller's reach, or revoked before."""
+        await self._database.run("revoke key", self._revoke_key, principal, key_id)
         self._changed(f"key {key_id}")
+
+    async def _revoke_key(self, cur: Cursor, principal: Principal, key_id: str) -> None:
+        revoked = await keys.revoke_key(
+            cur, principal.organisation_id, key_id, principal.agent_id, principal.label_prefix
+        )
+        if revoked is None:
+            raise NotFound
+        await audit.record(cur, principal, "key.revoked", "key", key_id, **_described(revoked))
 
     # --- sessions -------------------------------------------------------------------------------------------------
 
@@ -188,3 +236,31 @@ class Accounts:
 
 def _no_such_agent() -> BadRequest:
     return BadRequest("agent is not an agent of this account", field="agent")
+
+
+def _inherited(own: str | None, wanted: str | None) -> str | None:
+    """The label prefix of a new key: as asked, within the creator's own.
+
+    :raises BadRequest: it is empty or too long.
+    :raises Forbidden: it reaches beyond the creator's own.
+    """
+    if wanted is None:
+        return own
+    if not wanted:
+        raise BadRequest("label_prefix must not be empty; leave it out for a key to every agent", field="label_prefix")
+    prefix = label(wanted, "label_prefix")
+    if own is not None and not prefix.startswith(own):
+        raise Forbidden(f"this key can only give label prefixes that begin with {own!r}")
+    return prefix
+
+
+def _described(key: ApiKey) -> dict[str, Any]:
+    """A key in the words of the audit log."""
+    return {
+        "prefix": key.key_prefix,
+        "name": key.name,
+        "permissions": list(key.permissions),
+        "agent": key.agent_id,
+        "label_prefix": key.label_prefix,
+        "expires_at": key.expires_at and key.expires_at.isoformat(),
+    }

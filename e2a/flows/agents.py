@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,18 +11,21 @@ from e2a.core.entities import Agent, Mode, Principal
 from e2a.core.errors import BadRequest, Conflict, NotFound, Unavailable
 from e2a.core.mail.addresses import agent_address, slug, split
 from e2a.core.rules import netpolicy
+from e2a.core.rules.agents import check_label, display_name
+from e2a.core.rules.agents import label as checked_label
 from e2a.core.rules.domains import OwnNames
 from e2a.core.rules.idempotency import Once
-from e2a.core.rules.permissions import require, require_whole_account
+from e2a.core.rules.permissions import require, require_unbound
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.store import agents as store
-from e2a.store import domains, idempotency
+from e2a.store import audit, domains, idempotency
 from e2a.store.organisations import lock_organisation
 from e2a.store.retention import forget_agent
 from e2a.store.rows import Cursor
 
 from .bootstrap import operator_address
 from .ports import Changed, Transactions, nobody
+from .scope import lock_agent, the_agent
 
 MOST_AGENTS = 10_000
 
@@ -41,10 +43,16 @@ class AgentChange:
     hitl_enabled: bool | None = None
     hitl_ttl_seconds: int | None = None
     hitl_expiration_action: Literal["approve", "reject"] | None = None
+    label: str | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is to change, by field."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
 
     @property
     def empty(self) -> bool:
-        return self == AgentChange()
+        return not self.given
 
     @property
     def touches_review(self) -> bool:
@@ -76,13 +84,8 @@ class Agents:
         self._changed = changed
 
     async def get(self, principal: Principal, agent_id: str) -> Agent:
-        """:raises NotFound: unknown, another organisation's, or not the one the key is bound to."""
-        agent = None
-        if principal.agent_id in (None, agent_id):
-            agent = await self._database.run("get agent", store.get_agent, principal.organisation_id, agent_id)
-        if agent is None:
-            raise NotFound
-        return agent
+        """:raises NotFound: unknown, another organisation's, or beyond the key's reach."""
+        return await self._database.run("get agent", the_agent, principal, agent_id)
 
     async def list_page(
         self, principal: Principal, page_size: int | None = None, token: str | None = None
@@ -115,6 +118,7 @@ class Agents:
             limit=limit,
             hidden=self._operator,
             only=principal.agent_id,
+            label_prefix=principal.label_prefix,
             before=before,
         )
 
@@ -129,14 +133,24 @@ class Agents:
         name: str = "",
         webhook_url: str = "",
         agent_mode: str = "cloud",
+        label: str = "",
     ) -> Agent:
         """Make an agent: ``slug`` on the shared domain, or ``email`` on a domain that the organisation has proved.
 
+        :param label: groups agents; keys can be limited to labels that begin alike.
         :raises BadRequest: ``field`` says what is wrong.
+        :raises Forbidden: the label is beyond the key's reach.
         :raises Conflict: the address is taken, or there are too many agents.
         """
         agent, _ = await self.register_once(
-            principal, None, slug=slug, email=email, name=name, webhook_url=webhook_url, agent_mode=agent_mode
+            principal,
+            None,
+            slug=slug,
+            email=email,
+            name=name,
+            webhook_url=webhook_url,
+            agent_mode=agent_mode,
+            label=label,
         )
         return agent
 
@@ -150,19 +164,26 @@ class Agents:
         name: str = "",
         webhook_url: str = "",
         agent_mode: str = "cloud",
+        label: str = "",
     ) -> tuple[Agent, bool]:
         """As ``register``, for a request that may be repeated.
 
         :returns: the agent; and whether this very request had made it before.
         :raises KeyReuse: the request's key came with another request.
         """
-        require_whole_account(principal)
+        require_unbound(principal)
         if once is not None:
             earlier = await self._database.run("find agent made", self._made, principal, once)
             if earlier is not None:
                 return earlier, True
         agent_id = self._address(slug, email)
-        values = {"name": _checked_name(name), "agent_mode": _checked_mode(agent_mode), "webhook_url": webhook_url}
+        check_label(principal, label)
+        values = {
+            "name": display_name(name),
+            "agent_mode": _checked_mode(agent_mode),
+            "webhook_url": webhook_url,
+            "label": checked_label(label),
+        }
         if webhook_url:
             values["webhook_host"] = await self._webhook_host(webhook_url)
         elif agent_mode == "cloud":
@@ -179,10 +200,7 @@ class Agents:
         agent_id = await idempotency.find(cur, once)
         if agent_id is None:
             return None
-        agent = await store.get_agent(cur, principal.organisation_id, agent_id)
-        if agent is None:
-            raise NotFound
-        return agent
+        return await the_agent(cur, principal, agent_id)
 
     def _address(self, slug_text: str, email: str) -> str:
         if slug_text.strip():
@@ -226,6 +244,7 @@ class Agents:
         agent = await store.get_agent(cur, organisation_id, agent_id)
         if agent is None:
             raise Unavailable
+        await audit.record(cur, principal, "agent.created", "agent", agent_id, mode=agent.agent_mode, label=agent.label)
         return agent, False
 
     # --- change ---------------------------------------------------------------------------------------------------
@@ -235,33 +254,39 @@ class Agents:
 
         :raises NotFound: as ``get``.
         :raises BadRequest: nothing to change, or ``field`` says what is wrong.
-        :raises Forbidden: how mail is reviewed is changed by those who may decide reviews.
+        :raises Forbidden: how mail is reviewed is changed by those who may decide reviews; or the label is beyond the
+            key's reach.
         """
         await self.get(principal, agent_id)
         if change.empty:
-            raise BadRequest("nothing to change: give name, agent_mode, webhook_url or a hitl field")
+            raise BadRequest("nothing to change: give name, label, agent_mode, webhook_url or a hitl field")
         if change.touches_review:
             require(principal, "reviews:decide")
-            require_whole_account(principal)
+            require_unbound(principal)
+        if change.label is not None:
+            require_unbound(principal)
+            check_label(principal, checked_label(change.label))
         if change.agent_mode is not None:
             _checked_mode(change.agent_mode)
         if change.agent_mode == "cloud" and not change.webhook_url:
             raise BadRequest("agent_mode cloud needs a webhook_url in the same request", field="webhook_url")
         if change.name is not None:
-            change = replace(change, name=_checked_name(change.name))
+            change = replace(change, name=display_name(change.name))
         if change.webhook_url:
             await self._webhook_host(change.webhook_url)
-        agent = await self._database.run("update agent", self._update, principal.organisation_id, agent_id, change)
+        agent = await self._database.run("update agent", self._update, principal, agent_id, change)
         self._changed(f"agent {agent_id}")
         return agent
 
-    async def _update(self, cur: Cursor, organisation_id: str, agent_id: str, change: AgentChange) -> Agent:
-        agent = await store.lock_agent(cur, organisation_id, agent_id)
-        if agent is None:
-            raise NotFound
-        agent = changed_agent(agent, change)
+    async def _update(self, cur: Cursor, principal: Principal, agent_id: str, change: AgentChange) -> Agent:
+        agent = changed_agent(await lock_agent(cur, principal, agent_id), change)
         host = netpolicy.parse(agent.webhook_url).receiver if agent.webhook_url else ""
         await store.update_agent(cur, agent, host)
+        # A webhook's address may hold a secret of its receiver; that it was changed is enough.
+        shown = {name: value for name, value in change.given.items() if name != "webhook_url"}
+        await audit.record(
+            cur, principal, "agent.updated", "agent", agent_id, changed=sorted(change.given), values=shown
+        )
         return agent
 
     # --- delete ---------------------------------------------------------------------------------------------------
@@ -275,14 +300,16 @@ class Agents:
         await self.get(principal, agent_id)
         if agent_id == self._operator:
             raise Conflict("the operator's mailbox cannot be deleted")
-        await self._database.run("delete agent", self._delete, principal.organisation_id, agent_id)
+        await self._database.run("delete agent", self._delete, principal, agent_id)
         self._changed(f"agent {agent_id}")
 
-    async def _delete(self, cur: Cursor, organisation_id: str, agent_id: str) -> None:
-        if not await store.lock_mailbox(cur, organisation_id, agent_id):
+    async def _delete(self, cur: Cursor, principal: Principal, agent_id: str) -> None:
+        if not await store.lock_mailbox(cur, principal.organisation_id, agent_id):
             raise NotFound
-        await forget_agent(cur, agent_id)
-        await store.drop_agent(cur, organisation_id, agent_id)
+        await lock_agent(cur, principal, agent_id)
+        messages = await forget_agent(cur, agent_id)
+        await store.drop_agent(cur, principal.organisation_id, agent_id)
+        await audit.record(cur, principal, "agent.deleted", "agent", agent_id, messages=messages)
 
     # --- webhooks -------------------------------------------------------------------------------------------------
 
@@ -319,15 +346,9 @@ def changed_agent(agent: Agent, change: AgentChange) -> Agent:
 
     :raises BadRequest: it would be in cloud mode without a webhook.
     """
-    wanted: dict[str, Any] = {
-        field: value
-        for field in ("name", "agent_mode", "hitl_enabled", "hitl_ttl_seconds", "hitl_expiration_action")
-        if (value := getattr(change, field)) is not None
-    }
-    if change.webhook_url is not None:
-        wanted["webhook_url"] = change.webhook_url
-    elif change.agent_mode == "local":
-        wanted["webhook_url"] = ""
+    wanted = change.given
+    if change.agent_mode == "local":
+        wanted.setdefault("webhook_url", "")
     agent = replace(agent, **wanted)
     if agent.agent_mode == "cloud" and not agent.webhook_url:
         raise BadRequest("an agent in cloud mode needs a webhook_url", field="webhook_url")
@@ -338,11 +359,3 @@ def _checked_mode(text: str) -> str:
     if text not in ("cloud", "local"):
         raise BadRequest("agent_mode must be cloud or local", field="agent_mode")
     return text
-
-
-def _checked_name(text: str) -> str:
-    """A display name fit for a From header."""
-    name = text.strip()
-    if any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in name):
-        raise BadRequest("name must not contain line ends or control characters", field="name")
-    return name

@@ -21,7 +21,7 @@ from e2a.core.mail.parts import Content
 from e2a.core.rules import holds as rules
 from e2a.core.rules.holds import Edits, Revision
 from e2a.core.rules.idempotency import Once
-from e2a.core.rules.permissions import require_whole_account
+from e2a.core.rules.permissions import require_unbound
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.store import agents, holds, idempotency, rawmail
 from e2a.store import outbound as store
@@ -30,6 +30,7 @@ from e2a.store.rows import Cursor
 from .outbound import Outbound, Prepared
 from .outcomes import Submitted, load_submitted
 from .ports import Cpu, Now, Transactions
+from .scope import covers
 
 T = TypeVar("T")
 
@@ -82,11 +83,11 @@ class Approvals:
     async def page(self, principal: Principal, status: Status, size: int, token: str | None) -> Page:
         """Messages that were submitted: pending ones by urgency, others newest first.
 
-        A key that is bound to an agent sees that agent's.
+        A key for a part of the agents sees theirs.
 
         :raises BadRequest: the token belongs to no page of this list.
         """
-        kind = json.dumps(["outbound", principal.organisation_id, principal.agent_id, status])
+        kind = json.dumps(["outbound", principal.organisation_id, principal.agent_id, principal.label_prefix, status])
         place = self._pages.read(kind, token) if token else None
         found = await self._database.run("list outbound", _list, principal, status, place, size + 1)
         if len(found) <= size:
@@ -100,7 +101,7 @@ class Approvals:
     async def find(self, principal: Principal, message_id: str) -> Reviewed:
         """One message, by our id or either Message-ID.
 
-        :raises NotFound: unknown, another organisation's, or not of the agent that the key is bound to.
+        :raises NotFound: unknown, another organisation's, or of an agent beyond the key's reach.
         """
         found, raw = await self._database.run("find outbound", _find, principal, message_id)
         return await self._shown(found, raw)
@@ -145,7 +146,7 @@ class Approvals:
         :raises Forbidden: the agent's domain is not verified; or the key belongs to an agent.
         :raises BadRequest: an edit cannot be used; the message stays held, as it does after every other error.
         """
-        require_whole_account(principal)
+        require_unbound(principal)
 
         async def known(cur: Cursor) -> tuple[Submitted, bytes | None]:
             earlier = await self._outbound.replayed(cur, principal, once)
@@ -211,7 +212,7 @@ class Approvals:
         :raises Forbidden: the key belongs to an agent.
         :raises BadRequest: the reason cannot be kept.
         """
-        require_whole_account(principal)
+        require_unbound(principal)
         reason = rules.checked_reason(reason)
 
         async def work(cur: Cursor) -> OutboundMessage:
@@ -284,20 +285,25 @@ def _revised(raw: bytes, message: OutboundMessage, edits: Edits, own: frozenset[
 async def _list(
     cur: Cursor, principal: Principal, status: Status, place: list[Any] | None, limit: int
 ) -> list[OutboundMessage]:
-    organisation_id, agent_id = principal.organisation_id, principal.agent_id
+    organisation_id = principal.organisation_id
+    agent_id, label_prefix = principal.agent_id, principal.label_prefix
     if status == "pending_approval":
         after = None if place is None else (datetime.fromisoformat(str(place[0])), str(place[1]))
-        return await holds.list_pending(cur, organisation_id, after=after, limit=limit, agent_id=agent_id)
+        return await holds.list_pending(
+            cur, organisation_id, after=after, limit=limit, agent_id=agent_id, label_prefix=label_prefix
+        )
     statuses = STATUSES if status == "all" else (status,)
     before = None if place is None else str(place[0])
-    return await holds.list_newest(cur, organisation_id, statuses, before=before, limit=limit, agent_id=agent_id)
+    return await holds.list_newest(
+        cur, organisation_id, statuses, before=before, limit=limit, agent_id=agent_id, label_prefix=label_prefix
+    )
 
 
 async def _known(cur: Cursor, principal: Principal, message_id: str) -> OutboundMessage:
     if "@" in message_id and not message_id.startswith("<"):
         message_id = f"<{message_id}>"
     message = await store.find_outbound(cur, principal.organisation_id, message_id)
-    if message is None or principal.agent_id not in (None, message.agent_id):
+    if message is None or not await covers(cur, principal, message.agent_id):
         raise NotFound
     return message
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from e2a.core.entities import Conversation, ConversationMessage, Principal
 from e2a.core.errors import NotFound
 from e2a.core.trust.pagetoken import PageTokens
-from e2a.store import agents, conversations
+from e2a.store import conversations
 from e2a.store.rows import Cursor
 
 from .ports import Now, Transactions
+from .scope import the_agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +81,15 @@ class Conversations:
         return datetime.fromtimestamp(self._now(), UTC)
 
 
-async def _agent(cur: Cursor, principal: Principal, agent_id: str) -> None:
-    if principal.agent_id is not None and principal.agent_id != agent_id:
-        raise NotFound
-    if await agents.get_agent(cur, principal.organisation_id, agent_id) is None:
-        raise NotFound
-
-
 async def _page(
     cur: Cursor, principal: Principal, agent_id: str, before: str, top: str, limit: int, now: datetime
 ) -> tuple[list[Conversation], str | None]:
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     return await conversations.list_conversations(cur, agent_id, before, top, limit, now)
 
 
 async def _thread(
     cur: Cursor, principal: Principal, agent_id: str, conversation_id: str, after: str, limit: int, now: datetime
 ) -> list[ConversationMessage]:
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     return await conversations.list_messages(cur, agent_id, conversation_id, after, limit, now)

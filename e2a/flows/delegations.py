@@ -16,14 +16,15 @@ from e2a.core.rules.domains import OwnNames
 from e2a.core.rules.drafts import Draft, address
 from e2a.core.rules.drafts import Recipients as To
 from e2a.core.rules.limits import Limit
-from e2a.core.rules.permissions import require_whole_account
+from e2a.core.rules.permissions import require_unbound
 from e2a.core.trust.delegation import REST, Delegation, DelegationTokens, State, statement
-from e2a.store import agents, limits
 from e2a.store import delegations as store
+from e2a.store import limits
 from e2a.store.rows import Cursor
 
 from .ports import Now, Transactions
 from .reviewlinks import network_of
+from .scope import lock_agent, the_agent
 
 #: Living bindings of one agent.
 MOST_DELEGATIONS = 50
@@ -108,15 +109,12 @@ class Delegations:
     async def list_live(self, principal: Principal, agent_id: str) -> list[Delegation]:
         """The agent's living bindings, newest first.
 
-        :raises NotFound: unknown, another organisation's, or not the agent that the key is bound to.
+        :raises NotFound: unknown, another organisation's, or beyond the key's reach.
         """
-        if principal.agent_id not in (None, agent_id):
-            raise NotFound
-        return await self._database.run("list delegations", self._list, principal.organisation_id, agent_id)
+        return await self._database.run("list delegations", self._list, principal, agent_id)
 
-    async def _list(self, cur: Cursor, organisation_id: str, agent_id: str) -> list[Delegation]:
-        if await agents.get_agent(cur, organisation_id, agent_id) is None:
-            raise NotFound
+    async def _list(self, cur: Cursor, principal: Principal, agent_id: str) -> list[Delegation]:
+        await the_agent(cur, principal, agent_id)
         return await store.list_delegations(cur, agent_id)
 
     async def propose(self, principal: Principal, agent_id: str, person: str) -> Delegation:
@@ -129,7 +127,7 @@ class Delegations:
         :raises SendingNotConfigured: the deployment cannot write to people.
         :raises RecipientSuppressed: mail to the person came back.
         """
-        require_whole_account(principal)
+        require_unbound(principal)
         if not self._writer.sends_system_mail or not self._public_url:
             raise SendingNotConfigured("delegations need http.public_url and a way out for mail to people")
         canonical = address(person, "person")
@@ -138,13 +136,10 @@ class Delegations:
             await self._directory.recipient(canonical) is not None
         ):
             raise BadRequest("an agent acts for people; this address is the deployment's own", field="person")
-        return await self._database.run(
-            "propose delegation", self._propose, principal.organisation_id, agent_id, canonical
-        )
+        return await self._database.run("propose delegation", self._propose, principal, agent_id, canonical)
 
-    async def _propose(self, cur: Cursor, organisation_id: str, agent_id: str, person: str) -> Delegation:
-        if await agents.lock_agent(cur, organisation_id, agent_id) is None:
-            raise NotFound
+    async def _propose(self, cur: Cursor, principal: Principal, agent_id: str, person: str) -> Delegation:
+        await lock_agent(cur, principal, agent_id)
         live = await store.live_delegation(cur, agent_id, person)
         if live is not None and live.confirmed_at is not None:
             raise Conflict("the agent acts for this person already")
@@ -155,7 +150,7 @@ class Delegations:
         if len(await store.list_delegations(cur, agent_id)) >= MOST_DELEGATIONS:
             raise Conflict(f"an agent can have at most {MOST_DELEGATIONS} delegations; end some first")
         made = await store.add_delegation(cur, ids.prefixed("dlg", self._random), agent_id, person)
-        await limits.charge(cur, PROPOSALS, organisation_id)
+        await limits.charge(cur, PROPOSALS, principal.organisation_id)
         await limits.charge(cur, QUESTIONS, person)
         await self._writer.system_mail(cur, self._question(made))
         return made
@@ -171,11 +166,11 @@ class Delegations:
         """
         :raises NotFound: no living binding of the agent, or as ``list_live``.
         """
-        require_whole_account(principal)
-        await self._database.run("end delegation", self._end, principal.organisation_id, agent_id, delegation_id)
+        require_unbound(principal)
+        await self._database.run("end delegation", self._end, principal, agent_id, delegation_id)
 
-    async def _end(self, cur: Cursor, organisation_id: str, agent_id: str, delegation_id: str) -> None:
-        if delegation_id not in [each.id for each in await self._list(cur, organisation_id, agent_id)]:
+    async def _end(self, cur: Cursor, principal: Principal, agent_id: str, delegation_id: str) -> None:
+        if delegation_id not in [each.id for each in await self._list(cur, principal, agent_id)]:
             raise NotFound
         if await store.end_delegation(cur, delegation_id, "owner") is None:
             raise NotFound

@@ -17,11 +17,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from e2a.core.entities import ApiKey, Principal, Recipient
+from e2a.core.entities import Principal, Recipient
 from e2a.core.errors import E2AError, Unauthenticated
 from e2a.core.mail.addresses import split, split_tag
 from e2a.core.trust import apikeys
 from e2a.store import agents, keys
+from e2a.store.keys import Held
 
 from .ports import Now, Transactions
 
@@ -252,11 +253,11 @@ class Directory:
 
     async def _find_key(self, digest: bytes) -> _Holder | None:
         moment = datetime.fromtimestamp(self._now(), UTC)
-        key = await self._database.run("key", keys.find_key, digest, moment)
-        if key is None:
+        held = await self._database.run("key", keys.find_key, digest, moment)
+        if held is None:
             return None
-        expires_at = key.expires_at.timestamp() if key.expires_at is not None else float("inf")
-        return _Holder(principal_of(key), key.id, expires_at)
+        expires_at = held.key.expires_at.timestamp() if held.key.expires_at is not None else float("inf")
+        return _Holder(principal_of(held), held.key.id, expires_at)
 
     async def record_use(self) -> None:
         """Write down when keys were last used. To be called once a minute: requests themselves write nothing.
@@ -293,12 +294,13 @@ class Directory:
         self._keys.clear()
 
 
-def principal_of(key: ApiKey) -> Principal:
+def principal_of(held: Held) -> Principal:
     """What holding this key makes of its holder."""
+    key = held.key
     return Principal(
         organisation_id=key.organisation_id,
         user_id=key.user_id,
-        permissions=frozenset(key.permissions),
+        permissions=held.allows,
         key_id=key.id,
         agent_id=key.agent_id,
         label_prefix=key.label_prefix,

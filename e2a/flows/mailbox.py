@@ -17,11 +17,12 @@ from e2a.core.errors import NotFound
 from e2a.core.mail import parts
 from e2a.core.trust import signing
 from e2a.core.trust.pagetoken import PageTokens
-from e2a.store import agents, deliveries, messages, rawmail
+from e2a.store import deliveries, messages, rawmail
 from e2a.store.messages import Status as Status
 from e2a.store.rows import Cursor
 
 from .ports import Cpu, Now, Transactions
+from .scope import check_key, the_agent
 from .secrets import SecretBook
 
 #: Messages over this many octets are taken apart in the CPU pool; below, a reactor turn is cheaper than two threads.
@@ -110,7 +111,7 @@ class Mailbox:
 
     async def agent(self, principal: Principal, agent_id: str) -> Agent:
         """:raises NotFound: unknown or foreign."""
-        return await self._database.run("find agent", _agent, principal, agent_id)
+        return await self._database.run("find agent", the_agent, principal, agent_id)
 
     async def page(
         self,
@@ -143,9 +144,10 @@ class Mailbox:
         """
         load = _read if mark_read else _look
         message, raw = await self._database.run("read message", load, principal, agent_id, message_id)
-        secret = await self._secrets.newest(principal.organisation_id)
+        secrets = await self._secrets.signers(principal.organisation_id)
         content = await self._take_apart(parts.content, raw)
-        return Detail(message, raw, content, signing.sign(message.facts, message.id, secret, self._now()))
+        signed = signing.sign(message.facts, message.id, secrets[0], self._now(), secrets[1:])
+        return Detail(message, raw, content, signed)
 
     async def raw(self, principal: Principal, agent_id: str, message_id: str) -> tuple[InboundMessage, bytes]:
         """The message as stored; it stays unread.
@@ -176,12 +178,13 @@ class Mailbox:
 
         :param after: only what came after this cursor; None: the oldest unread message that matches, or the next.
         :raises NotFound: no such agent.
+        :raises Unauthenticated: the key was revoked while it waited.
         """
         await self.agent(principal, agent_id)
         message, cursor = await self._waiting(agent_id, after, filters, timeout)
         if message is not None:
-            # The address may have gone to another account meanwhile.
-            await self.agent(principal, agent_id)
+            # The address may have gone to another account meanwhile, and the key may have been revoked.
+            await self._database.run("find agent", _still, principal, agent_id)
         return message, cursor
 
     async def delivery(self, principal: Principal, agent_id: str, message_id: str) -> Delivery:
@@ -220,13 +223,9 @@ class Mailbox:
         return await self._cpu.run(work, raw, *args) if len(raw) > INLINE_BYTES else work(raw, *args)
 
 
-async def _agent(cur: Cursor, principal: Principal, agent_id: str) -> Agent:
-    if principal.agent_id is not None and principal.agent_id != agent_id:
-        raise NotFound
-    agent = await agents.get_agent(cur, principal.organisation_id, agent_id)
-    if agent is None:
-        raise NotFound
-    return agent
+async def _still(cur: Cursor, principal: Principal, agent_id: str) -> None:
+    await check_key(cur, principal, "messages:read")
+    await the_agent(cur, principal, agent_id)
 
 
 async def _page(
@@ -239,7 +238,7 @@ async def _page(
     filters: Filters,
     now: datetime,
 ) -> list[InboundMessage]:
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     return await messages.list_inbound(
         cur,
         agent_id,
@@ -255,12 +254,12 @@ async def _page(
 
 async def _read(cur: Cursor, principal: Principal, agent_id: str, message_id: str) -> tuple[InboundMessage, bytes]:
     """A message that becomes read only if its bytes could be loaded, since both happen in one transaction."""
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     return await _with_raw(cur, await messages.read_inbound(cur, agent_id, message_id))
 
 
 async def _look(cur: Cursor, principal: Principal, agent_id: str, message_id: str) -> tuple[InboundMessage, bytes]:
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     return await _with_raw(cur, await messages.get_inbound(cur, agent_id, message_id))
 
 
@@ -271,7 +270,7 @@ async def _with_raw(cur: Cursor, message: InboundMessage | None) -> tuple[Inboun
 
 
 async def _redeliver(cur: Cursor, principal: Principal, agent_id: str, message_id: str) -> Delivery:
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     record = await deliveries.redeliver(cur, agent_id, message_id)
     if record is None:
         raise NotFound
@@ -279,7 +278,7 @@ async def _redeliver(cur: Cursor, principal: Principal, agent_id: str, message_i
 
 
 async def _delivery(cur: Cursor, principal: Principal, agent_id: str, message_id: str) -> Delivery:
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     record = await deliveries.get_delivery(cur, agent_id, message_id)
     if record is None:
         raise NotFound
@@ -287,5 +286,5 @@ async def _delivery(cur: Cursor, principal: Principal, agent_id: str, message_id
 
 
 async def _failed(cur: Cursor, principal: Principal, agent_id: str, before: str | None, limit: int) -> list[Delivery]:
-    await _agent(cur, principal, agent_id)
+    await the_agent(cur, principal, agent_id)
     return await deliveries.list_deliveries(cur, agent_id, "failed", limit=limit, before=before)

@@ -22,6 +22,7 @@ from .composing import INLINE_BYTES
 from .outbound import Outbound
 from .outcomes import Submitted
 from .ports import Cpu, Transactions
+from .scope import the_agent
 
 #: How a forwarded message shows what it forwards.
 Form = Literal["inline", "attachment"]
@@ -156,7 +157,7 @@ class Writing:
         """
 
         async def look(cur: Cursor) -> _Found:
-            return _Found(await _agent(cur, principal, agent_id))
+            return _Found(await the_agent(cur, principal, agent_id))
 
         found = await self._look(principal, once, look)
         if isinstance(found, Submitted):
@@ -187,11 +188,16 @@ class Writing:
     async def _sender(self, cur: Cursor, principal: Principal, sender: str) -> Agent:
         if sender.strip():
             try:
-                return await _agent(cur, principal, sender.strip().lower())
+                return await the_agent(cur, principal, sender.strip().lower())
             except NotFound:
                 raise BadRequest("from is not an agent of this account", field="from") from None
         found = await agents.list_agents(
-            cur, principal.organisation_id, limit=2, hidden=self._operator, only=principal.agent_id
+            cur,
+            principal.organisation_id,
+            limit=2,
+            hidden=self._operator,
+            only=principal.agent_id,
+            label_prefix=principal.label_prefix,
         )
         if len(found) != 1:
             raise BadRequest("from is required unless the account has exactly one agent", field="from")
@@ -203,21 +209,11 @@ class Writing:
         return await self._cpu.run(check, *args) if size > INLINE_BYTES else check(*args)
 
 
-async def _agent(cur: Cursor, principal: Principal, agent_id: str) -> Agent:
-    """:raises NotFound: unknown, foreign, or not the one that the key is bound to."""
-    agent = None
-    if principal.agent_id in (None, agent_id) and "\0" not in agent_id:
-        agent = await agents.get_agent(cur, principal.organisation_id, agent_id)
-    if agent is None:
-        raise NotFound
-    return agent
-
-
 async def _received(cur: Cursor, principal: Principal, agent_id: str, message_id: str, *, whole: bool) -> _Found:
     """:param whole: whether all of the message is wanted, or its beginning is enough.
     :raises NotFound: no such agent, or it received no such message.
     """
-    agent = await _agent(cur, principal, agent_id)
+    agent = await the_agent(cur, principal, agent_id)
     message = await messages.get_inbound(cur, agent_id, message_id)
     if message is None:
         raise NotFound

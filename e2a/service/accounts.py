@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from ..api.auth import FindSession
 from ..api.keys import KeysResource
+from ..api.me import MeResource
 from ..api.members import MembersResource
 from ..api.secrets import SecretsResource
 from ..flows.accounts import Accounts
 from ..flows.invitations import Invitations
+from ..flows.me import Me, Unlimited
 from ..flows.people import People
 from ..web.pages import Handler
 from .ground import Ground
@@ -43,6 +45,7 @@ def accounting(ground: Ground, writers: Desk) -> Accounting:
     )
     resources = [
         KeysResource(accounts),
+        MeResource(Me(ground.database, Unlimited())),
         SecretsResource(ground.secrets),
         MembersResource(people, invitations),
     ]

@@ -25,6 +25,7 @@ _LIST = f"""
     SELECT {COLUMNS} {_FROM}
     WHERE a.organisation_id = %(organisation)s AND a.id <> %(hidden)s
         AND (%(only)s::text IS NULL OR a.id = %(only)s)
+        AND (%(label)s::text IS NULL OR starts_with(a.label, %(label)s))
         AND (%(before)s::timestamptz IS NULL OR (a.created_at, a.id) < (%(before)s, %(before_id)s))
     ORDER BY a.created_at DESC, a.id DESC LIMIT %(limit)s
 """
@@ -33,14 +34,14 @@ _COUNT = """
     SELECT count(*) AS agents FROM (SELECT 1 FROM agents WHERE organisation_id = %s LIMIT %s) AS found
 """
 _ADD = """
-    INSERT INTO agents (id, organisation_id, domain_id, name, agent_mode, webhook_url, webhook_host)
-    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING
+    INSERT INTO agents (id, organisation_id, domain_id, name, agent_mode, webhook_url, webhook_host, label)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING
 """
 _ADD_MAILBOX = "INSERT INTO mailboxes (agent_id) VALUES (%s)"
 _LOCK = "SELECT id FROM agents WHERE id = %s AND organisation_id = %s FOR NO KEY UPDATE"
 _UPDATE = """
     UPDATE agents SET name = %s, agent_mode = %s, webhook_url = %s, webhook_host = %s,
-        hitl_enabled = %s, hitl_ttl_seconds = %s, hitl_expiration_action = %s
+        hitl_enabled = %s, hitl_ttl_seconds = %s, hitl_expiration_action = %s, label = %s
     WHERE id = %s
 """
 _LOCK_MAILBOX = """
@@ -76,12 +77,14 @@ async def list_agents(
     limit: int,
     hidden: str = "",
     only: str | None = None,
+    label_prefix: str | None = None,
     before: tuple[datetime, str] | None = None,
 ) -> list[Agent]:
     """Newest first.
 
     :param hidden: an agent to leave out.
     :param only: if given, at most this agent.
+    :param label_prefix: if given, only agents whose label begins so.
     :param before: creation time and id of the last agent of the previous page.
     """
     at, agent_id = before or (None, None)
@@ -89,6 +92,7 @@ async def list_agents(
         "organisation": organisation_id,
         "hidden": hidden,
         "only": only,
+        "label": label_prefix,
         "before": at,
         "before_id": agent_id,
         "limit": limit,
@@ -112,9 +116,10 @@ async def add_agent(
     agent_mode: str,
     webhook_url: str = "",
     webhook_host: str = "",
+    label: str = "",
 ) -> bool:
     """Make an agent with an empty mailbox; False when the address is taken, whoever's it is."""
-    values = (agent_id, organisation_id, domain_id, name, agent_mode, webhook_url, webhook_host)
+    values = (agent_id, organisation_id, domain_id, name, agent_mode, webhook_url, webhook_host, label)
     if not await execute(cur, _ADD, values):
         return False
     await execute(cur, _ADD_MAILBOX, (agent_id,))
@@ -139,6 +144,7 @@ async def update_agent(cur: Cursor, agent: Agent, webhook_host: str) -> None:
         agent.hitl_enabled,
         agent.hitl_ttl_seconds,
         agent.hitl_expiration_action,
+        agent.label,
         agent.id,
     )
     await execute(cur, _UPDATE, values)

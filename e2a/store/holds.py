@@ -29,6 +29,8 @@ _PENDING = f"""
     WHERE m.organisation_id = %(organisation)s AND m.status = 'pending_approval'
         AND (m.approval_expires_at, m.id) > (%(after)s, %(after_id)s)
         AND (%(agent)s::text IS NULL OR m.agent_id = %(agent)s)
+        AND (%(label)s::text IS NULL OR EXISTS (
+            SELECT FROM agents AS a WHERE a.id = m.agent_id AND starts_with(a.label, %(label)s)))
     ORDER BY m.approval_expires_at, m.id LIMIT %(limit)s
 """
 # Each status has its own run in the index; the newest of them all are among the newest of each. A status
@@ -40,6 +42,8 @@ _NEWEST = f"""
         WHERE one.organisation_id = %(organisation)s AND one.direction = 'outbound'
             AND one.status >= wanted.status AND (one.status, one.id) < (wanted.status, %(before)s)
             AND (%(agent)s::text IS NULL OR one.agent_id = %(agent)s)
+            AND (%(label)s::text IS NULL OR EXISTS (
+                SELECT FROM agents AS a WHERE a.id = one.agent_id AND starts_with(a.label, %(label)s)))
         ORDER BY one.status DESC, one.id DESC LIMIT %(limit)s
     ) AS m
     ORDER BY m.id DESC LIMIT %(limit)s
@@ -90,12 +94,19 @@ _REVIEWERS = """
 
 
 async def list_pending(
-    cur: Cursor, organisation_id: str, *, after: tuple[datetime, str] | None, limit: int, agent_id: str | None = None
+    cur: Cursor,
+    organisation_id: str,
+    *,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    agent_id: str | None = None,
+    label_prefix: str | None = None,
 ) -> list[OutboundMessage]:
     """Held messages, the one whose time is over first before the others.
 
     :param after: expiry and id of the last message of the page before.
     :param agent_id: if given, only this agent's.
+    :param label_prefix: if given, only those of agents whose label begins so.
     """
     moment, message_id = after or ("-infinity", "")
     values = {
@@ -103,6 +114,7 @@ async def list_pending(
         "after": moment,
         "after_id": message_id,
         "agent": agent_id,
+        "label": label_prefix,
         "limit": limit,
     }
     return await many(cur, _PENDING, values, load_outbound)
@@ -116,17 +128,20 @@ async def list_newest(
     before: str | None,
     limit: int,
     agent_id: str | None = None,
+    label_prefix: str | None = None,
 ) -> list[OutboundMessage]:
     """Messages with one of these statuses, newest first.
 
     :param before: the id of the last message of the page before.
     :param agent_id: if given, only this agent's.
+    :param label_prefix: if given, only those of agents whose label begins so.
     """
     values = {
         "organisation": organisation_id,
         "statuses": list(statuses),
         "before": before or _LAST,
         "agent": agent_id,
+        "label": label_prefix,
         "limit": limit,
     }
     return await many(cur, _NEWEST, values, load_outbound)

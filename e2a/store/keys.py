@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from e2a.core.entities import ApiKey
+from e2a.core.entities import ApiKey, Role
+from e2a.core.rules.permissions import effective
 
 from .changes import tell
 from .rows import Cursor, execute, many, maybe, one
 
 _COLUMNS = """
-    id, organisation_id, user_id, name, key_prefix, permissions, agent_id,
-    created_at, expires_at, last_used_at, revoked_at, label_prefix
+    k.id, k.organisation_id, k.user_id, k.name, k.key_prefix, k.permissions, k.agent_id,
+    k.created_at, k.expires_at, k.last_used_at, k.revoked_at, k.label_prefix
 """
 _ADD = f"""
-    INSERT INTO api_keys
-        (id, organisation_id, user_id, name, key_prefix, key_hash, permissions, agent_id, expires_at, created_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING {_COLUMNS}
+    INSERT INTO api_keys AS k
+        (id, organisation_id, user_id, name, key_prefix, key_hash, permissions, agent_id, label_prefix, expires_at,
+         created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING {_COLUMNS}
 """
 _COUNT = "SELECT count(*) AS live FROM api_keys WHERE organisation_id = %s AND revoked_at IS NULL"
+# Another key is within reach of a restricted one when it reaches no further: bound to an agent that the first one sees,
+# or limited to labels that begin as the first one's do.
+_WITHIN = """
+    (%(agent)s::text IS NULL OR k.agent_id = %(agent)s)
+    AND (%(label)s::text IS NULL OR starts_with(k.label_prefix, %(label)s) OR EXISTS (
+        SELECT FROM agents a WHERE a.id = k.agent_id AND starts_with(a.label, %(label)s)))
+"""
 _LIST = f"""
-    SELECT {_COLUMNS} FROM api_keys
-    WHERE organisation_id = %(organisation)s AND revoked_at IS NULL
-        AND (%(agent)s::text IS NULL OR agent_id = %(agent)s)
-    ORDER BY created_at DESC, id DESC
+    SELECT {_COLUMNS} FROM api_keys k
+    WHERE k.organisation_id = %(organisation)s AND k.revoked_at IS NULL AND {_WITHIN}
+    ORDER BY k.created_at DESC, k.id DESC
 """
-_FIND = f"""
-    SELECT {_COLUMNS} FROM api_keys
-    WHERE key_hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %s)
+# A key stands on its creator's membership: it goes with it.
+_HELD = f"""
+    SELECT m.role, {_COLUMNS} FROM api_keys k
+    JOIN memberships m ON m.organisation_id = k.organisation_id AND m.user_id = k.user_id
+    WHERE k.revoked_at IS NULL
 """
-_REVOKE = """
-    UPDATE api_keys SET revoked_at = now()
-    WHERE id = %(id)s AND organisation_id = %(organisation)s AND revoked_at IS NULL
-        AND (%(agent)s::text IS NULL OR agent_id = %(agent)s)
+_FIND = f"{_HELD} AND k.key_hash = %s AND (k.expires_at IS NULL OR k.expires_at > %s)"
+_GET = f"{_HELD} AND k.organisation_id = %s AND k.id = %s AND (k.expires_at IS NULL OR k.expires_at > now())"
+_REVOKE = f"""
+    UPDATE api_keys k SET revoked_at = now()
+    WHERE k.id = %(id)s AND k.organisation_id = %(organisation)s AND k.revoked_at IS NULL AND {_WITHIN}
+    RETURNING {_COLUMNS}
 """
 _USED = """
     UPDATE api_keys k SET last_used_at = u.at FROM unnest(%s::text[], %s::timestamptz[]) AS u (id, at)
@@ -42,8 +55,28 @@ _USED = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A key that is neither revoked nor expired. :ivar role: its creator's, now."""
+
+    key: ApiKey
+    role: Role
+
+    @property
+    def allows(self) -> frozenset[str]:
+        """The permissions that it has today."""
+        key = self.key
+        return effective(key.permissions, self.role, agent_id=key.agent_id, label_prefix=key.label_prefix)
+
+
 def _load(row: Any) -> ApiKey:
     return ApiKey(**{**row._asdict(), "permissions": tuple(row.permissions)})
+
+
+def _load_held(row: Any) -> Held:
+    values = {**row._asdict(), "permissions": tuple(row.permissions)}
+    role: Role = values.pop("role")
+    return Held(ApiKey(**values), role)
 
 
 async def add_key(
@@ -57,9 +90,21 @@ async def add_key(
     digest: bytes,
     permissions: Sequence[str],
     agent_id: str | None = None,
+    label_prefix: str | None = None,
     expires_at: datetime | None = None,
 ) -> ApiKey:
-    values = (key_id, organisation_id, user_id, name, key_prefix, digest, list(permissions), agent_id, expires_at)
+    values = (
+        key_id,
+        organisation_id,
+        user_id,
+        name,
+        key_prefix,
+        digest,
+        list(permissions),
+        agent_id,
+        label_prefix,
+        expires_at,
+    )
     return await one(cur, _ADD, values, _load)
 
 
@@ -69,29 +114,40 @@ async def count_keys(cur: Cursor, organisation_id: str) -> int:
     return int(cur.fetchone().live)
 
 
-async def list_keys(cur: Cursor, organisation_id: str, agent_id: str | None = None) -> list[ApiKey]:
+async def list_keys(
+    cur: Cursor, organisation_id: str, agent_id: str | None = None, label_prefix: str | None = None
+) -> list[ApiKey]:
     """Keys that are not revoked, newest first.
 
     :param agent_id: if given, only keys bound to this agent.
+    :param label_prefix: if given, only keys that reach nothing beyond labels that begin so.
     """
-    return await many(cur, _LIST, {"organisation": organisation_id, "agent": agent_id}, _load)
+    values = {"organisation": organisation_id, "agent": agent_id, "label": label_prefix}
+    return await many(cur, _LIST, values, _load)
 
 
-async def find_key(cur: Cursor, digest: bytes, now: datetime) -> ApiKey | None:
-    """The key with this digest, if it is neither revoked nor expired."""
-    return await maybe(cur, _FIND, (digest, now), _load)
+async def find_key(cur: Cursor, digest: bytes, now: datetime) -> Held | None:
+    """The key with this digest, if it is neither revoked nor expired and its creator still belongs there."""
+    return await maybe(cur, _FIND, (digest, now), _load_held)
 
 
-async def revoke_key(cur: Cursor, organisation_id: str, key_id: str, agent_id: str | None = None) -> bool:
-    """Whether there was such a key to revoke.
+async def get_key(cur: Cursor, organisation_id: str, key_id: str) -> Held | None:
+    """As ``find_key``, by its id and the database's clock."""
+    return await maybe(cur, _GET, (organisation_id, key_id), _load_held)
 
-    :param agent_id: if given, only a key bound to this agent.
+
+async def revoke_key(
+    cur: Cursor, organisation_id: str, key_id: str, agent_id: str | None = None, label_prefix: str | None = None
+) -> ApiKey | None:
+    """The key, revoked now; None when there was no such key to revoke.
+
+    :param agent_id: as for ``list_keys``; so is ``label_prefix``.
     """
-    values = {"id": key_id, "organisation": organisation_id, "agent": agent_id}
-    if not await execute(cur, _REVOKE, values):
-        return False
-    await tell(cur, "key", [key_id])
-    return True
+    values = {"id": key_id, "organisation": organisation_id, "agent": agent_id, "label": label_prefix}
+    revoked = await maybe(cur, _REVOKE, values, _load)
+    if revoked is not None:
+        await tell(cur, "key", [key_id])
+    return revoked
 
 
 async def record_use(cur: Cursor, used: Mapping[str, datetime]) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from e2a.core.rules.permissions import ROLE_PERMISSIONS
+
 from .rows import Cursor, many
 
-# A key that may no longer read is as good as revoked.
+# A key that may no longer read is as good as revoked, and so is one whose creator left or may no longer read. An agent
+# whose label left the key's reach has gone as far as that key is concerned.
 _DEAD = """
     SELECT s.place::integer, CASE
-            WHEN a.id IS NULL THEN 'agent deleted'
+            WHEN a.id IS NULL OR NOT starts_with(a.label, coalesce(k.label_prefix, '')) THEN 'agent deleted'
             WHEN a.agent_mode <> 'local' THEN 'agent is no longer in local mode'
             ELSE 'key revoked'
         END AS reason
     FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS s (agent_id, organisation_id, key_id, place)
         LEFT JOIN agents a ON a.id = s.agent_id AND a.organisation_id = s.organisation_id
         LEFT JOIN api_keys k ON k.id = s.key_id AND k.organisation_id = s.organisation_id
-    WHERE a.id IS NULL OR a.agent_mode <> 'local'
+        LEFT JOIN memberships m ON m.organisation_id = k.organisation_id AND m.user_id = k.user_id
+    WHERE a.id IS NULL OR a.agent_mode <> 'local' OR NOT starts_with(a.label, coalesce(k.label_prefix, ''))
         OR (s.key_id <> '' AND (k.id IS NULL OR k.revoked_at IS NOT NULL OR k.expires_at <= now()
-            OR 'messages:read' <> ALL (k.permissions)))
+            OR 'messages:read' <> ALL (k.permissions) OR m.role IS NULL OR m.role <> ALL (%s)))
 """
 
 
@@ -27,5 +31,6 @@ async def find_dead(cur: Cursor, connections: Sequence[tuple[str, str, str]]) ->
 
     :param connections: agent id, organisation id, and key id ("" for a session) of each.
     """
+    readers = [role for role, held in ROLE_PERMISSIONS.items() if "messages:read" in held]
     columns = ([row[0] for row in connections], [row[1] for row in connections], [row[2] for row in connections])
-    return await many(cur, _DEAD, columns, lambda row: (row.place - 1, row.reason))
+    return await many(cur, _DEAD, (*columns, readers), lambda row: (row.place - 1, row.reason))

@@ -33,6 +33,15 @@ READ_ONLY = frozenset(name for name in ALL_PERMISSIONS if name.endswith(":read")
 #: could undo what restrains it, by deciding reviews, switching them off, or minting itself a stronger key.
 AGENT_PERMISSIONS = frozenset({"agents:read", "messages:read", "messages:send"})
 
+#: The most that a key limited to agents with certain labels can hold: nothing about the organisation as a whole. It may
+#: be the credential of a program as well, so it does not both write mail and decide reviews, see ``REVIEWER``.
+LABEL_PERMISSIONS = frozenset(
+    {"agents:read", "agents:write", "messages:read", "messages:send", "reviews:decide", "keys:write"}
+)
+
+#: What a key for a part of the agents cannot hold together: with both it could approve its own mail.
+WRITER, REVIEWER = "messages:send", "reviews:decide"
+
 #: What each role in an organisation may do. An owner may do everything. An admin runs everything but the account itself
 #: (deleting it, exporting it, its settings). A member works with agents and their mail, and reviews it.
 ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
@@ -45,6 +54,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
 
 #: The action of a route that anybody may call.
 PUBLIC = "public"
+#: The action of a route that is about the caller: whoever has a good credential may call it, whatever it allows.
+SELF = "self"
 
 #: ``yes``; ``no``: the caller sees it and lacks the permission (403); ``hidden``: it does not exist for them (404).
 Answer = Literal["yes", "no", "hidden"]
@@ -68,19 +79,19 @@ def may(principal: Principal | None, action: str, thing: Thing | None = None) ->
 
     Whether something can be seen comes first: a foreign thing is ``hidden`` whatever the permissions say.
 
-    :param action: a permission, or ``public``.
+    :param action: a permission, ``public`` or ``self``.
     :param thing: None when only the permission is in question.
     :raises ValueError: there is no such permission.
     """
     if action == PUBLIC:
         return "yes"
-    if action not in ALL_PERMISSIONS:
+    if action != SELF and action not in ALL_PERMISSIONS:
         raise ValueError(action)
     if principal is None:
         return "no"
     if thing is not None and not _sees(principal, thing):
         return "hidden"
-    return "yes" if action in principal.permissions else "no"
+    return "yes" if action == SELF or action in principal.permissions else "no"
 
 
 def sees(principal: Principal, agent: Agent) -> bool:
@@ -112,39 +123,92 @@ def require_whole_account(principal: Principal) -> None:
 
     :raises Forbidden: it is such a key.
     """
-    if principal.agent_id is not None:
-        raise Forbidden("this key is bound to one agent")
+    require_unbound(principal)
     if principal.label_prefix is not None:
         raise Forbidden("this key is limited to agents with certain labels")
 
 
-def grant(holder: Iterable[str], wanted: Iterable[str] | None, *, bound: bool) -> tuple[str, ...]:
+def require_unbound(principal: Principal) -> None:
+    """Refuse an agent's own credential: what restrains an agent is not for the agent to change.
+
+    :raises Forbidden: the key is bound to one agent.
+    """
+    if principal.agent_id is not None:
+        raise Forbidden("this key is bound to one agent")
+
+
+def effective(
+    permissions: Iterable[str], role: Role, *, agent_id: str | None = None, label_prefix: str | None = None
+) -> frozenset[str]:
+    """What a key allows now: what it was given, as far as its creator's role goes today and such a key can go at all.
+
+    :param role: the creator's, in the key's organisation.
+    """
+    return frozenset(permissions) & ROLE_PERMISSIONS[role] & possible(agent_id is not None, label_prefix is not None)
+
+
+def possible(bound: bool, labelled: bool) -> frozenset[str]:
+    """The most that a key of this kind can hold.
+
+    :param bound: to one agent.
+    :param labelled: to agents with certain labels.
+    """
+    if bound:
+        return AGENT_PERMISSIONS
+    return LABEL_PERMISSIONS if labelled else frozenset(ALL_PERMISSIONS)
+
+
+def grant(
+    holder: Iterable[str],
+    wanted: Iterable[str] | None,
+    *,
+    bound: bool,
+    labelled: bool = False,
+    read_only: bool = False,
+) -> tuple[str, ...]:
     """The permissions of a new key, each once, in the order of ``ALL_PERMISSIONS``.
 
     :param holder: what its creator holds.
-    :param wanted: what is asked for; None for everything that the creator can give.
+    :param wanted: what is asked for; None for everything that the creator can give. To a key limited by labels that
+        writes mail, reviewing is given only if it is asked for, and then not together with writing.
     :param bound: whether the key will be bound to one agent.
-    :raises BadRequest: an unknown permission, one that a bound key cannot hold, or none at all; ``field`` is
-        ``permissions``.
+    :param labelled: whether it will see only agents with certain labels.
+    :param read_only: short for every permission that only looks; instead of ``wanted``.
+    :raises BadRequest: an unknown permission, one that such a key cannot hold, or none at all; ``field`` is
+        ``permissions``, or ``read_only``.
     :raises Forbidden: one that the creator does not hold.
     """
-    held = frozenset(holder)
-    possible = AGENT_PERMISSIONS if bound else frozenset(ALL_PERMISSIONS)
+    if read_only and wanted is not None:
+        raise BadRequest("give permissions or read_only, not both", field="read_only")
+    held, most = frozenset(holder), possible(bound, labelled)
     if wanted is None:
-        granted = held & possible
+        granted = held & most
+        if read_only:
+            granted &= READ_ONLY
+        elif labelled and WRITER in granted:
+            granted -= {REVIEWER}
     else:
         granted = frozenset(wanted)
         if not granted <= frozenset(ALL_PERMISSIONS):
             raise BadRequest(f"permissions must be among {', '.join(ALL_PERMISSIONS)}", field="permissions")
-        if not granted <= possible:
+        if not granted <= most:
+            kind = "bound to an agent" if bound else "with a label_prefix"
+            raise BadRequest(f"a key {kind} can hold only {', '.join(in_order(most))}", field="permissions")
+        if labelled and granted >= {WRITER, REVIEWER}:
             raise BadRequest(
-                f"a key bound to an agent can hold only {', '.join(in_order(possible))}", field="permissions"
+                f"a key with a label_prefix cannot hold both {WRITER} and {REVIEWER}: it could approve its own mail",
+                field="permissions",
             )
         if not granted <= held:
             raise Forbidden("a key can only give permissions that it holds itself")
     if not granted:
         raise BadRequest("a key needs at least one permission", field="permissions")
     return in_order(granted)
+
+
+def is_read_only(permissions: Iterable[str]) -> bool:
+    """Whether a credential that holds these can look only."""
+    return frozenset(permissions) <= READ_ONLY
 
 
 def in_order(permissions: Iterable[str]) -> tuple[str, ...]:

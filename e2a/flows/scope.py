@@ -1,0 +1,53 @@
+"""Which agents exist for a caller. Every flow that is about an agent finds it here, so that foreign, unknown and out of
+the credential's reach are one answer.
+"""
+
+from __future__ import annotations
+
+from e2a.core.entities import Agent, Principal
+from e2a.core.errors import NotFound, Unauthenticated
+from e2a.core.rules.permissions import sees
+from e2a.store import agents, keys
+from e2a.store.rows import Cursor
+
+
+async def find_agent(cur: Cursor, principal: Principal, agent_id: str) -> Agent | None:
+    """The agent, if it exists for this caller."""
+    # What the key is not bound to is not even looked up, and NUL cannot be bound to a statement.
+    if principal.agent_id not in (None, agent_id) or "\0" in agent_id:
+        return None
+    agent = await agents.get_agent(cur, principal.organisation_id, agent_id)
+    return agent if agent is not None and sees(principal, agent) else None
+
+
+async def the_agent(cur: Cursor, principal: Principal, agent_id: str) -> Agent:
+    """:raises NotFound: as where ``find_agent`` answers None."""
+    agent = await find_agent(cur, principal, agent_id)
+    if agent is None:
+        raise NotFound
+    return agent
+
+
+async def lock_agent(cur: Cursor, principal: Principal, agent_id: str) -> Agent:
+    """As ``the_agent``, kept from other writers until the transaction ends."""
+    agent = await agents.lock_agent(cur, principal.organisation_id, agent_id)
+    if agent is None or not sees(principal, agent):
+        raise NotFound
+    return agent
+
+
+async def covers(cur: Cursor, principal: Principal, agent_id: str) -> bool:
+    """Whether what belongs to this agent of the caller's organisation exists for the caller."""
+    return not principal.restricted or await find_agent(cur, principal, agent_id) is not None
+
+
+async def check_key(cur: Cursor, principal: Principal, action: str) -> None:
+    """Make sure that the key which began something long may still finish it. A session is not looked at.
+
+    :raises Unauthenticated: it was revoked or has expired meanwhile, or its creator left or may no longer do this.
+    """
+    if principal.key_id is None:
+        return
+    held = await keys.get_key(cur, principal.organisation_id, principal.key_id)
+    if held is None or action not in held.allows:
+        raise Unauthenticated
