@@ -1,14 +1,53 @@
 """The Python client of e2a: the stable import path.
 
-from e2a.v1 import E2AApi
+    from e2a.v1 import E2AClient
 
-with E2AApi("e2a_...") as api:
-    print(api.list_agents())
+    with E2AClient(api_key="e2a_...", agent_email="bot@agents.example.com") as client:
+        client.send(["alice@example.com"], "Hello", "How are you?")
+
+``E2AClient`` and ``AsyncE2AClient`` are what programs want; ``E2AApi`` and ``AsyncE2AApi`` speak the endpoints one by
+one, in wire shapes. Nothing here needs Twisted.
 """
 
 from __future__ import annotations
 
-from .api import AsyncE2AApi, E2AApi, fetch_info, fetch_info_async
+from .account import (
+    ApiKey,
+    AuditEvent,
+    CreatedApiKey,
+    CreateKeyRequest,
+    CreateSigningSecretRequest,
+    CreateSigningSecretResponse,
+    Delegation,
+    DeleteUserDataResult,
+    DeploymentInfo,
+    Invitation,
+    ListAuditEventsResponse,
+    ListDelegationsResponse,
+    ListInvitationsResponse,
+    ListMembersResponse,
+    ListOrganisationsResponse,
+    ListSigningSecretsResponse,
+    ListSuppressionsResponse,
+    Me,
+    Member,
+    Organisation,
+    SigningSecretSummary,
+    Suppression,
+    UserExport,
+)
+from .aio import (
+    AsyncE2AClient,
+)
+from .api import (
+    AsyncE2AApi,
+    E2AApi,
+    fetch_info,
+    fetch_info_async,
+)
+from .client import (
+    E2AClient,
+)
 from .errors import (
     AuthenticationError,
     ConflictError,
@@ -21,20 +60,145 @@ from .errors import (
     UnexpectedAnswerError,
     UnverifiedEmailError,
 )
+from .inbound import (
+    AsyncInboundEmail,
+    AuthHeaders,
+    InboundEmail,
+)
+from .live import (
+    WSNotification,
+)
+from .mime import (
+    Attachment,
+)
+from .models import (
+    Agent,
+    ApprovePendingMessageRequest,
+    ApprovePendingMessageResponse,
+    AttachmentInfo,
+    Automation,
+    Conversation,
+    ConversationMessage,
+    ConversationThread,
+    Delivery,
+    DeliveryAttempt,
+    DNSRecord,
+    DNSRecords,
+    Domain,
+    DomainReport,
+    ForwardMessageRequest,
+    ListAgentsResponse,
+    ListConversationsResponse,
+    ListDeliveriesResponse,
+    ListDomainsResponse,
+    ListMessagesResponse,
+    ListPendingMessagesResponse,
+    MessageDetail,
+    PendingMessageDetail,
+    PendingMessageSummary,
+    RecipientOutcome,
+    RecordReport,
+    RegisterAgentRequest,
+    RegisterAgentResponse,
+    RegisterDomainRequest,
+    RejectPendingMessageRequest,
+    RejectPendingMessageResponse,
+    ReplyToMessageRequest,
+    SendEmailRequest,
+    SendEmailResponse,
+    UpdateAgentRequest,
+    VerifyDomainResponse,
+    WaitResult,
+)
+from .results import (
+    MessageList,
+    MessageSummary,
+    SendResult,
+)
 
 __all__ = [
+    "Agent",
+    "ApiKey",
+    "ApprovePendingMessageRequest",
+    "ApprovePendingMessageResponse",
     "AsyncE2AApi",
+    "AsyncE2AClient",
+    "AsyncInboundEmail",
+    "Attachment",
+    "AttachmentInfo",
+    "AuditEvent",
+    "AuthHeaders",
     "AuthenticationError",
+    "Automation",
     "ConflictError",
+    "Conversation",
+    "ConversationMessage",
+    "ConversationThread",
+    "CreateKeyRequest",
+    "CreateSigningSecretRequest",
+    "CreateSigningSecretResponse",
+    "CreatedApiKey",
+    "DNSRecord",
+    "DNSRecords",
+    "Delegation",
+    "DeleteUserDataResult",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeploymentInfo",
+    "Domain",
+    "DomainReport",
     "E2AApi",
     "E2AApiError",
+    "E2AClient",
+    "ForwardMessageRequest",
+    "InboundEmail",
     "InvalidRequestError",
+    "Invitation",
+    "ListAgentsResponse",
+    "ListAuditEventsResponse",
+    "ListConversationsResponse",
+    "ListDelegationsResponse",
+    "ListDeliveriesResponse",
+    "ListDomainsResponse",
+    "ListInvitationsResponse",
+    "ListMembersResponse",
+    "ListMessagesResponse",
+    "ListOrganisationsResponse",
+    "ListPendingMessagesResponse",
+    "ListSigningSecretsResponse",
+    "ListSuppressionsResponse",
+    "Me",
+    "Member",
+    "MessageDetail",
+    "MessageList",
+    "MessageSummary",
     "NotFoundError",
+    "Organisation",
+    "PendingMessageDetail",
+    "PendingMessageSummary",
     "PermissionDeniedError",
     "RateLimitError",
+    "RecipientOutcome",
+    "RecordReport",
+    "RegisterAgentRequest",
+    "RegisterAgentResponse",
+    "RegisterDomainRequest",
+    "RejectPendingMessageRequest",
+    "RejectPendingMessageResponse",
+    "ReplyToMessageRequest",
+    "SendEmailRequest",
+    "SendEmailResponse",
+    "SendResult",
     "ServerError",
+    "SigningSecretSummary",
+    "Suppression",
     "UnexpectedAnswerError",
     "UnverifiedEmailError",
+    "UpdateAgentRequest",
+    "UserExport",
+    "VerifyDomainResponse",
+    "WSNotification",
+    "WaitResult",
     "fetch_info",
     "fetch_info_async",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ConfigDict
 
 from .models import Model
@@ -139,12 +137,55 @@ class ListAuditEventsResponse(Model):
     next_token: str | None = None
 
 
-class Member(Open):
-    """A person of the organisation."""
+class Organisation(Model):
+    """An organisation, which owns agents, domains, keys and secrets. Lists say the caller's ``role`` in it too."""
+
+    id: str | None = None
+    name: str | None = None
+    personal: bool | None = None
+    created_at: str | None = None
+    role: str | None = None
+    current: bool | None = None
 
 
-class Invitation(Open):
-    """An invitation to the organisation."""
+class Member(Model):
+    """A person of the organisation: ``owner``, ``admin`` or ``member``."""
+
+    user_id: str | None = None
+    email: str | None = None
+    name: str | None = None
+    role: str | None = None
+    joined_at: str | None = None
+
+
+class Invitation(Model):
+    """An invitation to the organisation. ``link`` is there when the deployment cannot send mail."""
+
+    id: str | None = None
+    email: str | None = None
+    role: str | None = None
+    invited_by: str | None = None
+    created_at: str | None = None
+    expires_at: str | None = None
+    link: str | None = None
+
+
+class ListOrganisationsResponse(Model):
+    """The organisations that the caller belongs to."""
+
+    organisations: list[Organisation] | None = None
+
+
+class ListMembersResponse(Model):
+    """The members, in the order in which they joined."""
+
+    members: list[Member] | None = None
+
+
+class ListInvitationsResponse(Model):
+    """The invitations that can still be accepted, newest first."""
+
+    invitations: list[Invitation] | None = None
 
 
 class DeleteUserDataResult(Open):
@@ -153,6 +194,3 @@ class DeleteUserDataResult(Open):
 
 class UserExport(Open):
     """An account's data as exported. Its members are those of the document, unchanged."""
-
-
-Json = dict[str, Any]

@@ -10,6 +10,7 @@ from . import account
 from .transport import Call, content, nothing, octets, path, shaped, shaped_list
 
 ExportFormat = Literal["json", "zip"]
+Role = Literal["owner", "admin", "member"]
 
 
 def me() -> Call[account.Me]:
@@ -116,6 +117,57 @@ def end_delegation(agent_email: str, delegation_id: str) -> Call[None]:
     return Call("DELETE", path("agents", agent_email, "delegations", delegation_id), nothing)
 
 
+# --- the organisation -------------------------------------------------------------------------------------------------
+
+
+def list_organisations() -> Call[list[account.Organisation]]:
+    """The organisations that the caller belongs to; for a key, the key's own."""
+    call = Call("GET", path("organisations"), shaped(account.ListOrganisationsResponse), safe=True)
+    return call.then(lambda found: found.organisations or [])
+
+
+def get_organisation() -> Call[account.Organisation]:
+    """The organisation that the key is for."""
+    return Call("GET", path("organisation"), shaped(account.Organisation), safe=True)
+
+
+def rename_organisation(name: str) -> Call[account.Organisation]:
+    """Rename the organisation."""
+    return Call("PUT", path("organisation"), shaped(account.Organisation), content({"name": name}), safe=True)
+
+
+def list_members() -> Call[list[account.Member]]:
+    """The organisation's members, in the order in which they joined."""
+    call = Call("GET", path("members"), shaped(account.ListMembersResponse), safe=True)
+    return call.then(lambda found: found.members or [])
+
+
+def change_role(user_id: str, role: Role) -> Call[account.Member]:
+    """Change a member's role. Only an owner makes or changes an owner."""
+    return Call("PUT", path("members", user_id), shaped(account.Member), content({"role": role}), safe=True)
+
+
+def remove_member(user_id: str) -> Call[None]:
+    """Remove a member, and revoke their keys."""
+    return Call("DELETE", path("members", user_id), nothing)
+
+
+def list_invitations() -> Call[list[account.Invitation]]:
+    """The invitations that can still be accepted, newest first."""
+    call = Call("GET", path("invitations"), shaped(account.ListInvitationsResponse), safe=True)
+    return call.then(lambda found: found.invitations or [])
+
+
+def invite(email: str, role: Role = "member") -> Call[account.Invitation]:
+    """Invite a person by mail, for seven days. Replaces an open invitation to the same address."""
+    return Call("POST", path("invitations"), shaped(account.Invitation), content({"email": email, "role": role}))
+
+
+def revoke_invitation(invitation_id: str) -> Call[None]:
+    """Revoke an invitation."""
+    return Call("DELETE", path("invitations", invitation_id), nothing)
+
+
 # --- data rights and the audit log ------------------------------------------------------------------------------------
 
 
@@ -126,13 +178,39 @@ def export(format: ExportFormat = "json") -> Call[bytes]:
 
 
 def list_audit_events(
-    page_size: int | None = None, token: str | None = None, **filters: str | None
+    page_size: int | None = None,
+    token: str | None = None,
+    *,
+    action: str | None = None,
+    user_id: str | None = None,
+    key_prefix: str | None = None,
+    resource_type: str | None = None,
+    resource_id: str | None = None,
+    result: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
 ) -> Call[account.ListAuditEventsResponse]:
-    """A page of the audit log.
+    """A page of the audit log, newest first.
 
-    :param filters: query parameters of the endpoint, sent as they are.
+    :param action: what was done, such as ``keys.create``.
+    :param user_id: by whom; ``key_prefix`` likewise, for what a key did.
+    :param resource_type: on what kind of thing; ``resource_id`` on which.
+    :param result: ``ok``, ``refused`` or ``failed``.
+    :param since: only what happened at or after this time (RFC 3339 with an offset); ``until`` before it.
     """
-    where = path("audit", page_size=page_size, token=token or None, **filters)
+    where = path(
+        "audit",
+        page_size=page_size,
+        token=token or None,
+        action=action,
+        user_id=user_id,
+        key_prefix=key_prefix,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        result=result,
+        since=since,
+        until=until,
+    )
     return Call("GET", where, shaped(account.ListAuditEventsResponse), safe=True)
 
 

@@ -99,6 +99,15 @@ class E2AApi:
     list_delegations = blocking(accountcalls.list_delegations)
     propose_delegation = blocking(accountcalls.propose_delegation)
     end_delegation = blocking(accountcalls.end_delegation)
+    list_organisations = blocking(accountcalls.list_organisations)
+    get_organisation = blocking(accountcalls.get_organisation)
+    rename_organisation = blocking(accountcalls.rename_organisation)
+    list_members = blocking(accountcalls.list_members)
+    change_role = blocking(accountcalls.change_role)
+    remove_member = blocking(accountcalls.remove_member)
+    list_invitations = blocking(accountcalls.list_invitations)
+    invite = blocking(accountcalls.invite)
+    revoke_invitation = blocking(accountcalls.revoke_invitation)
     list_audit_events = blocking(accountcalls.list_audit_events)
 
     def close(self) -> None:
@@ -176,6 +185,15 @@ class AsyncE2AApi:
     list_delegations = awaiting(accountcalls.list_delegations)
     propose_delegation = awaiting(accountcalls.propose_delegation)
     end_delegation = awaiting(accountcalls.end_delegation)
+    list_organisations = awaiting(accountcalls.list_organisations)
+    get_organisation = awaiting(accountcalls.get_organisation)
+    rename_organisation = awaiting(accountcalls.rename_organisation)
+    list_members = awaiting(accountcalls.list_members)
+    change_role = awaiting(accountcalls.change_role)
+    remove_member = awaiting(accountcalls.remove_member)
+    list_invitations = awaiting(accountcalls.list_invitations)
+    invite = awaiting(accountcalls.invite)
+    revoke_invitation = awaiting(accountcalls.revoke_invitation)
     list_audit_events = awaiting(accountcalls.list_audit_events)
 
     async def close(self) -> None:

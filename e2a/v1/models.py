@@ -170,7 +170,7 @@ class MessageSummary(Model):
     """A received message as lists show it."""
 
     message_id: str | None = None
-    from_: str | None = Field(default=None, alias="from")
+    from_: str | None = Field(default=None, validation_alias="from", serialization_alias="from")
     to: list[str] | None = None
     cc: list[str] | None = None
     reply_to: list[str] | None = None
@@ -271,7 +271,7 @@ class ConversationMessage(Model):
 
     message_id: str | None = None
     direction: str | None = None
-    from_: str | None = Field(default=None, alias="from")
+    from_: str | None = Field(default=None, validation_alias="from", serialization_alias="from")
     to: list[str] | None = None
     cc: list[str] | None = None
     recipient: str | None = None
@@ -319,7 +319,7 @@ class _Written(Model):
 class SendEmailRequest(_Written):
     """A message to send. ``from_`` is an agent of the account."""
 
-    from_: str | None = Field(default=None, alias="from")
+    from_: str | None = Field(default=None, validation_alias="from", serialization_alias="from")
     to: list[str] | None = None
     subject: str | None = None
     reply_to_message_id: str | None = Field(default=None, description="the Message-ID that this message answers")
@@ -337,7 +337,7 @@ class ForwardMessageRequest(_Written):
 
     to: list[str] | None = None
     subject: str | None = None
-    as_: Literal["inline", "attachment"] | None = Field(default=None, alias="as")
+    as_: Literal["inline", "attachment"] | None = Field(default=None, validation_alias="as", serialization_alias="as")
     include_attachments: bool | None = None
 
 

@@ -38,6 +38,7 @@ _AWAY = frozenset({502, 503, 504})
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_WAIT = 0.5, 8.0, 60.0
 
 T = TypeVar("T")
+Changed = TypeVar("Changed")
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
@@ -68,13 +69,12 @@ class Call(Generic[T]):
     patience: float = 0.0
     safe: bool = False
 
-    def then(self, change: Callable[[T], Any]) -> Call[Any]:
+    def then(self, change: Callable[[T], Changed]) -> Call[Changed]:
         """The same request, with its result changed."""
-        read = self.read
         return Call(
             self.method,
             self.path,
-            lambda answer: change(read(answer)),
+            lambda answer: change(self.read(answer)),
             self.body,
             self.headers,
             self.patience,
