@@ -7,7 +7,7 @@ from typing import Any
 from e2a.core.entities import SigningSecret
 from e2a.flows.secrets import SecretBook
 
-from .models_accounts import CreatedSecret, NewSecret, Secrets, seconds
+from .models_accounts import CreatedSecret, NewSecret, RotateSecrets, Secrets, seconds
 from .routing import Call, Reply, route
 
 _PATH = "/api/v1/users/me/signing-secrets"
@@ -35,6 +35,19 @@ class SecretsResource:
         return Reply({**_shown(secret), "secret": text}, 201)
 
     @route(
+        "POST",
+        _PATH + "/rotate",
+        action="secrets:write",
+        summary="Replace the signing secrets by a new one; until the overlap ends all of them sign",
+        body=RotateSecrets,
+        answers={201: CreatedSecret},
+        errors=(400, 409),
+    )
+    async def rotate_secrets(self, call: Call) -> Any:
+        secret, text = await self._secrets.rotate(call.principal, call.body.name, call.body.overlap_seconds)
+        return Reply({**_shown(secret), "secret": text}, 201)
+
+    @route(
         "DELETE",
         _PATH + "/{id}",
         action="secrets:write",
@@ -54,6 +67,8 @@ def _shown(secret: SigningSecret) -> dict[str, Any]:
         "secret_prefix": secret.secret_prefix,
         "created_at": seconds(secret.created_at),
     }
-    if secret.last_signed_at is not None:
-        shown["last_signed_at"] = seconds(secret.last_signed_at)
+    for name in ("last_signed_at", "signs_from", "retires_at"):
+        moment = getattr(secret, name)
+        if moment is not None:
+            shown[name] = seconds(moment)
     return shown

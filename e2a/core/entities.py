@@ -132,7 +132,11 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
-    """A webhook signing secret. ``sealed`` is AES-256-GCM (``core.trust.sealing``); the value is shown once."""
+    """A webhook signing secret. ``sealed`` is AES-256-GCM (``core.trust.sealing``); the value is shown once.
+
+    :ivar signs_from: when it takes over from the one before it; None: when it was made (``core.rules.signers``).
+    :ivar retires_at: when it stops counting; None: it stays.
+    """
 
     id: str
     organisation_id: str
@@ -141,6 +145,8 @@ class SigningSecret:
     sealed: bytes
     created_at: datetime
     last_signed_at: datetime | None = None
+    signs_from: datetime | None = None
+    retires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,21 @@ class Agent:
     hitl_ttl_seconds: int = 604_800
     hitl_expiration_action: Literal["approve", "reject"] = "reject"
     label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """How an agent stands, for people. Counts stop at ``store.overview.MOST_COUNTED``.
+
+    :ivar last_mail: when mail last came; None when there is none.
+    :ivar pending: messages that wait for approval.
+    :ivar failed: webhook deliveries that ran out of attempts.
+    """
+
+    last_mail: datetime | None
+    unread: int
+    pending: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from e2a.store import agents, domains, organisations, users
 from e2a.store.rows import Cursor
 
 from .accounts import make_key, make_user
-from .domainkeys import reseal_keys
+from .masterkey import require_readable
 from .ports import Transactions
-from .secrets import DEFAULT_NAME, make_secret, reseal
+from .secrets import DEFAULT_NAME, make_secret
 
 #: The organisation that owns the operator's mailbox.
 OPERATOR = "org_operator"
@@ -36,7 +36,7 @@ def operator_address(own: OwnNames) -> str:
 
 
 async def ensure_start(database: Transactions, own: OwnNames, sealer: Sealer, random: ids.RandomBytes) -> None:
-    """Make whatever is missing, once for all replicas; what exists stays. Seals secrets anew after a rotation.
+    """Make whatever is missing, once for all replicas; what exists stays.
 
     :param own: the configured names, in stored spelling (``core.rules.domains.system_name``).
     :raises SealingError: a deployment secret is missing that something is still sealed under.
@@ -61,12 +61,8 @@ async def _ensure_start(cur: Cursor, own: OwnNames, sealer: Sealer, random: ids.
     # An organisation may have proved the mail server's name before it was that; it keeps it, the mailbox is added.
     domain = await domains.ensure_system_domain(cur, own.smtp)
     await agents.add_agent(cur, operator_address(own), OPERATOR, domain.id, name="Postmaster", agent_mode="local")
-    for what, resealed in (
-        ("signing secrets", await reseal(cur, sealer)),
-        ("DKIM keys", await reseal_keys(cur, sealer)),
-    ):
-        if resealed:
-            _log.info("{number} {what} are sealed under the new deployment secret", number=resealed, what=what)
+    if await require_readable(cur, sealer):
+        _log.warn("something is still sealed under a former deployment secret; run: e2a rotate-master-key")
 
 
 async def _ensure_operator(cur: Cursor, sealer: Sealer, random: ids.RandomBytes) -> None:

@@ -34,9 +34,7 @@ INLINE_OCTETS = 65_536
 class Secrets(Protocol):
     """``flows.secrets.SecretBook``."""
 
-    async def newest(self, organisation_id: str) -> str: ...
-
-    async def all(self, organisation_id: str) -> tuple[str, ...]: ...
+    async def signers(self, organisation_id: str, attempt: int = 1) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +116,8 @@ class DeliveryFlow:
         raw = claim.raw
         if raw is None:
             raw = await self._database.run("load raw", rawmail.load_raw, message.raw_id)
-        newest = await self._secrets.newest(delivery.organisation_id)
-        secrets = await self._secrets.all(delivery.organisation_id)
-        arguments = (message, raw, newest, secrets, self._now(), self._encode)
+        secrets = await self._secrets.signers(delivery.organisation_id, delivery.attempt)
+        arguments = (message, raw, secrets, self._now(), self._encode)
         if len(raw) > INLINE_OCTETS:
             headers, body = await self._cpu.run(compose, *arguments)
         else:
@@ -161,13 +158,15 @@ class DeliveryFlow:
 def compose(
     message: InboundMessage,
     raw: bytes,
-    newest: str,
     secrets: Sequence[str],
     now: float,
     encode: Callable[[dict[str, Any]], bytes],
 ) -> tuple[dict[str, str], bytes]:
-    """The headers and body of one attempt, signed at ``now`` (Unix time)."""
-    auth_headers = signing.sign(message.facts, message.id, newest, now)
+    """The headers and body of one attempt, signed at ``now`` (Unix time).
+
+    :param secrets: all that count; the first signs where only one signature fits.
+    """
+    auth_headers = signing.sign(message.facts, message.id, secrets[0], now, secrets[1:])
     body = encode(payloads.webhook(message, parts.content(raw), payloads.base64_text(raw), auth_headers))
     headers = {
         "Content-Type": "application/json",

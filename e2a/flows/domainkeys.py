@@ -11,7 +11,6 @@ from e2a.core.errors import Unavailable
 from e2a.core.trust.sealing import Sealer
 from e2a.store import dkimkeys as store
 from e2a.store.dkimkeys import DkimKey
-from e2a.store.rows import Cursor
 from e2a.verify.dkimsign import make_key
 from e2a.verify.records import RecordReport
 
@@ -23,17 +22,6 @@ _BATCH = 20
 
 #: ``(domain, host below it, record) -> report``: what DNS says of one key record.
 CheckKey = Callable[[str, str, str], Awaitable[RecordReport]]
-
-
-async def reseal_keys(cur: Cursor, sealer: Sealer) -> int:
-    """Seal every private key under the current deployment secret that is under an old one; answers how many.
-
-    :raises SealingError: one was sealed under a deployment secret that is not configured.
-    """
-    stale = await store.stale_keys(cur, sealer.current_id)
-    for key in stale:
-        await store.reseal_key(cur, key, sealer.seal(key.row_id, sealer.open(key.row_id, key.sealed)))
-    return len(stale)
 
 
 class DomainKeys:

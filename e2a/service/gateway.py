@@ -261,6 +261,7 @@ class Gateway:
         async def remember_use() -> None:
             await directory.record_use()
             await secrets.record_signing()
+            await secrets.remove_retired()
 
         async def look_at_backlog() -> None:
             self._backlog = await database.run("backlog", read_backlog)
@@ -292,10 +293,10 @@ class Gateway:
         inbound = Inbound(
             directory,
             Verifier(resolver, self._cpu, time.time),
-            Threading(database, ConversationMac(sealer.derive("conversation mac")), time.time),
+            Threading(database, ConversationMac(*sealer.derive_all("conversation mac")), time.time),
             Bounces(
                 database,
-                BounceTokens(sealer.derive("bounce token")),
+                BounceTokens(*sealer.derive_all("bounce token")),
                 self._cpu,
                 self._metrics,
                 sender_domain=self._own.sender,

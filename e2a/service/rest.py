@@ -55,7 +55,7 @@ def rest_site(
 ) -> tuple[BoundedSite, Callable[[], None]]:
     """The factory of the HTTP port; and what answers everybody who waits for mail, for when the daemon stops."""
     settings, own, database, now = ground.settings, ground.own, ground.database, time.time
-    tokens = PageTokens(ground.sealer.derive("page tokens"))
+    tokens = PageTokens(*ground.sealer.derive_all("page tokens"))
     waiting = LongPoll(database, hub, ground.reactor, now)
     mailbox = Mailbox(database, ground.secrets, tokens, ground.cpu, waiting, now=now)
     sockets = LiveSockets(ground.reactor, hub, LiveFeeds(database, now))
@@ -87,7 +87,7 @@ def rest_site(
         database,
         ground.directory,
         writers.outbound,
-        DelegationTokens(ground.sealer.derive("delegation token")),
+        DelegationTokens(*ground.sealer.derive_all("delegation token")),
         own=own,
         public_url=settings.http.public_url,
         now=now,

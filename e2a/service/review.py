@@ -40,8 +40,8 @@ def reviewing(
 ) -> Reviewing:
     """Everything about held mail; from now on those who decide are written to."""
     now, public_url = time.time, settings.http.public_url.rstrip("/")
-    tokens = ApprovalTokens(sealer.derive("approval"))
-    approvals = Approvals(database, outbound, PageTokens(sealer.derive("page tokens")), cpu, now)
+    tokens = ApprovalTokens(*sealer.derive_all("approval"))
+    approvals = Approvals(database, outbound, PageTokens(*sealer.derive_all("page tokens")), cpu, now)
     worker = HoldsWorker(clock, approvals)
     mail = ReviewMail(outbound, tokens, now, public_url=public_url, expect=worker.expect)
     mail.announce()

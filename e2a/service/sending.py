@@ -64,7 +64,7 @@ def way_out(
         database,
         route,
         sign,
-        BounceTokens(sealer.derive("bounce token")).address,
+        BounceTokens(*sealer.derive_all("bounce token")).address,
         cpu,
         metrics,
         direct=direct,

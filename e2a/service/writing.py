@@ -50,7 +50,7 @@ def desk(
         senders,
         outcomes,
         cpu,
-        ConversationMac(sealer.derive("conversation mac")),
+        ConversationMac(*sealer.derive_all("conversation mac")),
         now=time.time,
         random=os.urandom,
         system_agent=(operator_address(own), OPERATOR),

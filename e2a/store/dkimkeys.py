@@ -44,11 +44,6 @@ _CLAIM_CHECKS = f"""
     WHERE k.domain_id = due.domain_id AND k.selector = due.selector AND d.id = k.domain_id
     RETURNING {_COLUMNS}
 """
-_STALE = f"""
-    SELECT {_COLUMNS} {_FROM} WHERE substring(k.sealed FROM 2 FOR 8) <> %s
-    ORDER BY k.domain_id, k.selector FOR UPDATE OF k
-"""
-_RESEAL = "UPDATE dkim_keys SET sealed = %s WHERE domain_id = %s AND selector = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +126,3 @@ async def claim_checks(cur: Cursor, interval: float, limit: int) -> list[DkimKey
     are the caller's to look for now.
     """
     return await many(cur, _CLAIM_CHECKS, (interval, limit), _load)
-
-
-async def stale_keys(cur: Cursor, current_id: bytes) -> list[DkimKey]:
-    """Those sealed under another deployment secret than the current one, locked."""
-    return await many(cur, _STALE, (current_id,), _load)
-
-
-async def reseal_key(cur: Cursor, key: DkimKey, sealed: bytes) -> None:
-    await execute(cur, _RESEAL, (sealed, key.domain_id, key.selector))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,22 +11,25 @@ from e2a.core.entities import SigningSecret
 from .changes import tell
 from .rows import Cursor, execute, many, one
 
-_COLUMNS = "id, organisation_id, name, secret_prefix, sealed, created_at, last_signed_at"
+_COLUMNS = "id, organisation_id, name, secret_prefix, sealed, created_at, last_signed_at, signs_from, retires_at"
 _LIST = f"SELECT {_COLUMNS} FROM signing_secrets WHERE organisation_id = %s ORDER BY created_at DESC, id DESC"
 # clock_timestamp and not now(): the newest signs, and creators wait for each other inside their transactions.
 _ADD = f"""
-    INSERT INTO signing_secrets (id, organisation_id, name, secret_prefix, sealed, created_at)
-    VALUES (%s, %s, %s, %s, %s, clock_timestamp()) RETURNING {_COLUMNS}
+    INSERT INTO signing_secrets (id, organisation_id, name, secret_prefix, sealed, signs_from, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING {_COLUMNS}
+"""
+_RETIRE = "UPDATE signing_secrets SET retires_at = %s WHERE organisation_id = %s AND id = ANY (%s)"
+_RETIRED = f"""
+    DELETE FROM signing_secrets WHERE id IN (
+        SELECT id FROM signing_secrets WHERE retires_at <= %s ORDER BY retires_at LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    RETURNING {_COLUMNS}
 """
 _DROP = "DELETE FROM signing_secrets WHERE organisation_id = %s AND id = %s"
 _SIGNED = """
     UPDATE signing_secrets s SET last_signed_at = u.at FROM unnest(%s::text[], %s::timestamptz[]) AS u (id, at)
     WHERE s.id = u.id AND (s.last_signed_at IS NULL OR s.last_signed_at < u.at)
 """
-_STALE = f"""
-    SELECT {_COLUMNS} FROM signing_secrets WHERE substring(sealed FROM 2 FOR 8) <> %s ORDER BY id FOR UPDATE
-"""
-_RESEAL = "UPDATE signing_secrets SET sealed = %s WHERE id = %s"
 
 
 def _load(row: Any) -> SigningSecret:
@@ -39,9 +42,15 @@ async def list_secrets(cur: Cursor, organisation_id: str) -> list[SigningSecret]
 
 
 async def add_secret(
-    cur: Cursor, secret_id: str, organisation_id: str, name: str, secret_prefix: str, sealed: bytes
+    cur: Cursor,
+    secret_id: str,
+    organisation_id: str,
+    name: str,
+    secret_prefix: str,
+    sealed: bytes,
+    signs_from: datetime | None = None,
 ) -> SigningSecret:
-    secret = await one(cur, _ADD, (secret_id, organisation_id, name, secret_prefix, sealed), _load)
+    secret = await one(cur, _ADD, (secret_id, organisation_id, name, secret_prefix, sealed, signs_from), _load)
     await tell(cur, "secret", [organisation_id])
     return secret
 
@@ -51,16 +60,21 @@ async def drop_secret(cur: Cursor, organisation_id: str, secret_id: str) -> None
     await tell(cur, "secret", [organisation_id])
 
 
+async def set_retirement(cur: Cursor, organisation_id: str, secret_ids: Sequence[str], at: datetime | None) -> None:
+    """Let these stop counting at ``at``; None: not by themselves."""
+    await execute(cur, _RETIRE, (at, organisation_id, list(secret_ids)))
+    await tell(cur, "secret", [organisation_id])
+
+
+async def drop_retired(cur: Cursor, moment: datetime, limit: int) -> list[SigningSecret]:
+    """Remove those that stopped counting by ``moment``, at most ``limit`` of them; answers them."""
+    gone = await many(cur, _RETIRED, (moment, limit), _load)
+    if gone:
+        await tell(cur, "secret", sorted({secret.organisation_id for secret in gone}))
+    return gone
+
+
 async def record_signing(cur: Cursor, signed: Mapping[str, datetime]) -> None:
     """Remember when secrets last signed. A later time that is already there stays."""
     ordered = sorted(signed)
     await execute(cur, _SIGNED, (ordered, [signed[secret_id] for secret_id in ordered]))
-
-
-async def stale_secrets(cur: Cursor, current_id: bytes) -> list[SigningSecret]:
-    """Those sealed under another deployment secret than the current one, locked."""
-    return await many(cur, _STALE, (current_id,), _load)
-
-
-async def reseal(cur: Cursor, secret_id: str, sealed: bytes) -> None:
-    await execute(cur, _RESEAL, (sealed, secret_id))

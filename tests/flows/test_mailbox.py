@@ -47,8 +47,8 @@ class Inline:
 
 
 class Secrets:
-    async def newest(self, organisation_id: str) -> str:
-        return "secret of " + organisation_id
+    async def signers(self, organisation_id: str, attempt: int = 1) -> tuple[str, ...]:
+        return ("secret of " + organisation_id,)
 
 
 class MailboxTests(DatabaseTestCase):

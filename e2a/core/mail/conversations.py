@@ -50,16 +50,17 @@ class ConversationMac:
     It binds the conversation to the From mailbox and to a time: a recipient who copies both headers into mail of their
     own gets nowhere.
 
-    :param key: 32 octets that only this deployment has: ``Sealer.derive("conversation mac")``.
+    :param key: 32 octets that only this deployment has: ``Sealer.derive_all("conversation mac")``.
+    :param old: former keys; what they made is still good.
     """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: bytes, *old: bytes) -> None:
+        self._keys = (key, *old)
 
     def make(self, conversation_id: str, sender: str, now: float) -> str:
         """:param sender: the bare address of the From header. :param now: Unix time."""
         at = int(now)
-        return f"{at}.{self._digest(conversation_id, sender, at)}"
+        return f"{at}.{_digest(self._keys[0], conversation_id, sender, at)}"
 
     def check(self, value: str, conversation_id: str, sender: str, now: float) -> bool:
         """Whether ``value`` was made here for this id and sender and is not too old. Never raises."""
@@ -67,7 +68,8 @@ class ConversationMac:
         if len(value) > _LONGEST_MAC or not (stamp.isascii() and stamp.isdecimal()):
             return False
         at = int(stamp)
-        genuine = hmac.compare_digest(digest.encode(), self._digest(conversation_id, sender, at).encode())
+        expected = [_digest(key, conversation_id, sender, at).encode() for key in self._keys]
+        genuine = any(hmac.compare_digest(digest.encode(), each) for each in expected)
         return genuine and -_SKEW <= now - at <= MAC_SECONDS
 
     def conversation_of(self, block: HeaderBlock, sender: str, now: float) -> str | None:
@@ -81,10 +83,11 @@ class ConversationMac:
             return None
         return conversation_id
 
-    def _digest(self, conversation_id: str, sender: str, at: int) -> str:
-        # A line end can be in neither an id nor an address.
-        message = f"{at}\n{sender.lower()}\n{conversation_id}".encode("utf-8", "replace")
-        return hmac.digest(self._key, message, hashlib.sha256)[:_DIGEST].hex()
+
+def _digest(key: bytes, conversation_id: str, sender: str, at: int) -> str:
+    # A line end can be in neither an id nor an address.
+    message = f"{at}\n{sender.lower()}\n{conversation_id}".encode("utf-8", "replace")
+    return hmac.digest(key, message, hashlib.sha256)[:_DIGEST].hex()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,12 @@ class TokenExpired(Exception):
 
 
 class ApprovalTokens:
-    """:param key: 32 octets that only this deployment has: ``Sealer.derive("approval")``."""
+    """:param key: 32 octets that only this deployment has: ``Sealer.derive_all("approval")``.
+    :param old: former keys; what they made is still good.
+    """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: bytes, *old: bytes) -> None:
+        self._keys = (key, *old)
 
     def make(self, message_id: str, action: Action, expires_at: int) -> str:
         """:param expires_at: Unix seconds, the last at which the token is good.
@@ -45,7 +47,7 @@ class ApprovalTokens:
         if not _ID.fullmatch(message_id) or action not in get_args(Action):
             raise ValueError("not a message id and an action")
         payload = f"{message_id}|{action}|{expires_at:d}".encode("ascii")
-        return f"{_text(payload)}.{_text(self._mac(payload))}"
+        return f"{_text(payload)}.{_text(_mac(self._keys[0], payload))}"
 
     def read(self, token: str, action: Action, now: float) -> str:
         """The id of the message that the token decides about.
@@ -58,7 +60,7 @@ class ApprovalTokens:
         if len(token) > _LONGEST:
             raise TokenRefused
         payload, mac = (_octets(part) for part in (*token.split(".", 1), "")[:2])
-        if not hmac.compare_digest(mac, self._mac(payload)):
+        if not any(hmac.compare_digest(mac, _mac(key, payload)) for key in self._keys):
             raise TokenRefused
         match = _PAYLOAD.fullmatch(payload.decode("latin-1"))
         if match is None or match[2] != action:
@@ -67,8 +69,9 @@ class ApprovalTokens:
             raise TokenExpired
         return match[1]
 
-    def _mac(self, payload: bytes) -> bytes:
-        return hmac.digest(self._key, payload, hashlib.sha256)
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, payload, hashlib.sha256)
 
 
 def _text(octets: bytes) -> str:

@@ -22,10 +22,12 @@ _LOCAL = "bounce+"
 
 
 class BounceTokens:
-    """:param key: 32 octets that only this deployment has: ``Sealer.derive("bounce token")``."""
+    """:param key: 32 octets that only this deployment has: ``Sealer.derive_all("bounce token")``.
+    :param old: former keys; what they made is still good.
+    """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: bytes, *old: bytes) -> None:
+        self._keys = (key, *old)
 
     def make(self, message_id: str) -> str:
         """:raises ValueError: not a message id (``msg_`` and 32 hex digits)."""
@@ -33,7 +35,7 @@ class BounceTokens:
         if match is None:
             raise ValueError(message_id)
         octets = bytes.fromhex(match[1])
-        return base64.b32encode(octets + self._mac(octets)).decode("ascii").rstrip("=").lower()
+        return base64.b32encode(octets + _mac(self._keys[0], octets)).decode("ascii").rstrip("=").lower()
 
     def address(self, message_id: str, domain: str) -> str:
         """The envelope sender for a message that leaves in the name of ``domain``."""
@@ -49,7 +51,8 @@ class BounceTokens:
         except binascii.Error:
             return None
         identity, mac = octets[:16], octets[16:]
-        return f"msg_{identity.hex()}" if hmac.compare_digest(mac, self._mac(identity)) else None
+        ours = any(hmac.compare_digest(mac, _mac(key, identity)) for key in self._keys)
+        return f"msg_{identity.hex()}" if ours else None
 
     def message_of(self, address: str) -> tuple[str, str] | None:
         """Message id and domain of a return path of ours, None for every other address. Never raises.
@@ -62,5 +65,6 @@ class BounceTokens:
         message_id = self.read(local.removeprefix(_LOCAL))
         return None if message_id is None else (message_id, domain)
 
-    def _mac(self, octets: bytes) -> bytes:
-        return hmac.digest(self._key, b"bounce" + octets, hashlib.sha256)[:_MAC]
+
+def _mac(key: bytes, octets: bytes) -> bytes:
+    return hmac.digest(key, b"bounce" + octets, hashlib.sha256)[:_MAC]

@@ -65,10 +65,12 @@ def statement(agent_id: str, persons: Sequence[str], on_behalf_of: str) -> str:
 
 
 class DelegationTokens:
-    """:param key: 32 octets that only this deployment has: ``Sealer.derive("delegation token")``."""
+    """:param key: 32 octets that only this deployment has: ``Sealer.derive_all("delegation token")``.
+    :param old: former keys; what they made is still good.
+    """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: bytes, *old: bytes) -> None:
+        self._keys = (key, *old)
 
     def make(self, delegation_id: str) -> str:
         """:raises ValueError: not a delegation id (``dlg_`` and 32 hex digits)."""
@@ -76,7 +78,7 @@ class DelegationTokens:
         if match is None:
             raise ValueError(delegation_id)
         octets = bytes.fromhex(match[1])
-        return urlsafe_b64encode(octets + self._mac(octets)).rstrip(b"=").decode("ascii")
+        return urlsafe_b64encode(octets + _mac(self._keys[0], octets)).rstrip(b"=").decode("ascii")
 
     def read(self, token: str) -> str | None:
         """The id of the binding that the token was made for; None when it was not made here. Never raises."""
@@ -87,7 +89,9 @@ class DelegationTokens:
         except binascii.Error:
             return None
         octets, mac = raw[:16], raw[16:]
-        return f"dlg_{octets.hex()}" if hmac.compare_digest(mac, self._mac(octets)) else None
+        ours = any(hmac.compare_digest(mac, _mac(key, octets)) for key in self._keys)
+        return f"dlg_{octets.hex()}" if ours else None
 
-    def _mac(self, octets: bytes) -> bytes:
-        return hmac.digest(self._key, b"delegation" + octets, hashlib.sha256)[:_MAC]
+
+def _mac(key: bytes, octets: bytes) -> bytes:
+    return hmac.digest(key, b"delegation" + octets, hashlib.sha256)[:_MAC]

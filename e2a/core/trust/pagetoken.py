@@ -19,17 +19,19 @@ _LONGEST = 4096
 
 
 class PageTokens:
-    """:param key: 32 octets of which clients know nothing; the same in every replica."""
+    """:param key: 32 octets of which clients know nothing; the same in every replica.
+    :param old: former keys; what they made is still good.
+    """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: bytes, *old: bytes) -> None:
+        self._keys = (key, *old)
 
     def make(self, kind: str, values: list[Scalar]) -> str:
         """:param kind: which list, and with which owner and filters, the position belongs to; no other accepts the
         token.
         """
         payload = json.dumps(values, separators=(",", ":")).encode()
-        return urlsafe_b64encode(self._mac(kind, payload) + payload).rstrip(b"=").decode()
+        return urlsafe_b64encode(_mac(self._keys[0], kind, payload) + payload).rstrip(b"=").decode()
 
     def read(self, kind: str, token: str) -> list[Scalar]:
         """The values given to ``make``.
@@ -43,12 +45,13 @@ class PageTokens:
         except (ValueError, binascii.Error):
             raw = b""
         mac, payload = raw[:_MAC], raw[_MAC:]
-        if not hmac.compare_digest(mac, self._mac(kind, payload)):
+        if not any(hmac.compare_digest(mac, _mac(key, kind, payload)) for key in self._keys):
             raise BadRequest("token is not a page token of this list", field="token")
         values: list[Scalar] = json.loads(payload)
         return values
 
-    def _mac(self, kind: str, payload: bytes) -> bytes:
-        # The length keeps kind and payload apart: no pair of them can pass for another.
-        message = len(kind.encode()).to_bytes(4, "big") + kind.encode() + payload
-        return hmac.digest(self._key, message, hashlib.sha256)[:_MAC]
+
+def _mac(key: bytes, kind: str, payload: bytes) -> bytes:
+    # The length keeps kind and payload apart: no pair of them can pass for another.
+    message = len(kind.encode()).to_bytes(4, "big") + kind.encode() + payload
+    return hmac.digest(key, message, hashlib.sha256)[:_MAC]

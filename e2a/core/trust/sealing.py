@@ -43,7 +43,7 @@ class Sealer:
     """
 
     def __init__(self, secret: str, random: RandomBytes, old: Sequence[str] = ()) -> None:
-        self._secret = secret
+        self._secrets = (secret, *old)
         self._random = random
         self._current = _derive(secret, "seal key id", 8)
         self._keys = {_derive(each, "seal key id", 8): AESGCM(_derive(each, "seal key", 32)) for each in (secret, *old)}
@@ -80,11 +80,23 @@ class Sealer:
         """The 8 octets by which values sealed under the current deployment secret are told from others."""
         return self._current
 
+    @property
+    def known_ids(self) -> tuple[bytes, ...]:
+        """The ids of every deployment secret that opens, the current one first."""
+        return tuple(self._keys)
+
     def derive(self, purpose: str) -> bytes:
         """A 32-octet key for one purpose; no key says anything about another or about the deployment secret (RFC
         5869).
         """
-        return _derive(self._secret, f"purpose {purpose}", 32)
+        return _derive(self._secrets[0], f"purpose {purpose}", 32)
+
+    def derive_all(self, purpose: str) -> tuple[bytes, ...]:
+        """The keys for one purpose of the current deployment secret and of the old ones: the first makes, all verify.
+
+        Whatever outlives a change of the deployment secret, as links and return paths in mail do, needs them all.
+        """
+        return tuple(_derive(secret, f"purpose {purpose}", 32) for secret in self._secrets)
 
 
 def _associated(row_id: str) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -26,6 +26,8 @@ TIMESTAMP = PREFIX + "Timestamp"
 MESSAGE_ID = PREFIX + "Message-Id"
 BODY_HASH = PREFIX + "Body-Hash"
 SIGNATURE = PREFIX + "Signature"
+#: One signature for each live secret, separated by spaces; only there while there are several.
+SIGNATURES = PREFIX + "Signatures"
 
 #: The signed headers in the order of the canonical string's lines.
 SIGNED = (VERIFIED, SENDER, ENTITY_TYPE, DOMAIN_CHECK, DELEGATION, TIMESTAMP, MESSAGE_ID, BODY_HASH)
@@ -33,6 +35,9 @@ SIGNED = (VERIFIED, SENDER, ENTITY_TYPE, DOMAIN_CHECK, DELEGATION, TIMESTAMP, ME
 #: How old a signature may be and how far in the future, in seconds; both limits themselves pass.
 MAX_AGE = 300
 FUTURE_SKEW = 30
+
+#: Signatures of one set of headers that are looked at.
+_MOST_SIGNATURES = 10
 
 _LINE_BREAKERS = re.compile(r"[\r\n\0]")
 _RFC3339 = re.compile(
@@ -79,10 +84,11 @@ def timestamp(now: float) -> str:
     return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def sign(facts: Facts, message_id: str, secret: str, now: float) -> dict[str, str]:
+def sign(facts: Facts, message_id: str, secret: str, now: float, also: Sequence[str] = ()) -> dict[str, str]:
     """The headers that vouch for one message, signed at ``now`` (Unix seconds). Delegation is absent when there is
     none.
 
+    :param also: further secrets that receivers may hold; with any, ``SIGNATURES`` has one signature of each.
     :raises ValueError: the secret is empty, or a value holds CR, LF or NUL.
     """
     if not secret:
@@ -100,7 +106,10 @@ def sign(facts: Facts, message_id: str, secret: str, now: float) -> dict[str, st
     headers = dict(zip(SIGNED, values, strict=True))
     if not facts.delegation:
         del headers[DELEGATION]
-    headers[SIGNATURE] = _mac(secret, canonical(values))
+    octets = canonical(values)
+    headers[SIGNATURE] = _mac(secret, octets)
+    if also:
+        headers[SIGNATURES] = " ".join([headers[SIGNATURE], *(_mac(each, octets) for each in also if each)])
     return headers
 
 
@@ -130,7 +139,7 @@ def check(
     signed_at = _parse_rfc3339(values[SIGNED.index(TIMESTAMP)])
     return Check(
         body_hash_ok=_equal(values[SIGNED.index(BODY_HASH)], body_hash(raw)),
-        signature_ok=not ambiguous and _signature_matches(presented.get(SIGNATURE.lower(), ""), values, secrets),
+        signature_ok=not ambiguous and _signature_matches(_offered(presented), values, secrets),
         timestamp_ok=signed_at is not None and -skew <= now - signed_at <= max_age,
     )
 
@@ -147,8 +156,16 @@ def verify(
     return check(headers, raw, secrets, now, max_age, skew).accepted
 
 
-def _signature_matches(signature: str, values: list[str], secrets: Iterable[str]) -> bool:
+def _offered(presented: Mapping[str, str]) -> list[str]:
+    """The signatures among the headers, by lower-case name; none without the one that is always there."""
+    signature = presented.get(SIGNATURE.lower(), "")
     if not signature:
+        return []
+    return [signature, *presented.get(SIGNATURES.lower(), "").split()[:_MOST_SIGNATURES]]
+
+
+def _signature_matches(signatures: list[str], values: list[str], secrets: Iterable[str]) -> bool:
+    if not signatures:
         return False
     try:
         octets = canonical(values)
@@ -157,7 +174,9 @@ def _signature_matches(signature: str, values: list[str], secrets: Iterable[str]
     matches = False
     for secret in secrets:
         if secret:
-            matches |= _equal(signature, _mac(secret, octets))
+            expected = _mac(secret, octets)
+            for signature in signatures:
+                matches |= _equal(signature, expected)
     return matches
 
 
