@@ -23,12 +23,14 @@ from .settingsections import (
     Dns,
     Feedback,
     Http,
+    Limits,
     Log,
     Metrics,
     OAuth,
     Oidc,
     Outbound,
     OutboundSmtp,
+    Quotas,
     Signing,
     SignUp,
     Smtp,
@@ -82,6 +84,8 @@ class Settings:
     sign_up: SignUp = field(default=SignUp())
     metrics: Metrics = field(default=Metrics())
     log: Log = field(default=Log())
+    limits: Limits = field(default=Limits())
+    quotas: Quotas = field(default=Quotas())
     feedback: Feedback = field(default=Feedback())
     warnings: tuple[str, ...] = ()
 

@@ -302,8 +302,87 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Feedback:
-    """Where feedback from the dashboard goes."""
+class Limits:
+    """How often things may be done, exact over all daemons, and how many at one time in this one."""
 
+    send_per_minute: int = key(
+        60,
+        "E2A_LIMITS_SEND_PER_MINUTE",
+        "Messages that one agent sends, answers, forwards and tests in any minute.",
+        check=checks.between(1, 100_000),
+    )
+    poll_per_minute: int = key(
+        60,
+        "E2A_LIMITS_POLL_PER_MINUTE",
+        "Lists of received messages and single messages that one user reads in any minute, all keys together. 0: no "
+        "limit. Programs that wait for mail use the WebSocket or the long poll, which are not counted.",
+        check=checks.between(0, 100_000),
+    )
+    registrations_per_hour: int = key(
+        20,
+        "E2A_LIMITS_REGISTRATIONS_PER_HOUR",
+        "Attempts to register an agent from one client address in any hour. 0: no limit.",
+        check=checks.between(0, 100_000),
+    )
+    feedback_per_hour: int = key(
+        10,
+        "E2A_LIMITS_FEEDBACK_PER_HOUR",
+        "Messages to the operator from one client address in any hour. 0: no limit.",
+        check=checks.between(0, 100_000),
+    )
+    concurrent: int = key(
+        500,
+        "E2A_LIMITS_CONCURRENT",
+        "Expensive requests at one time: sends, decisions, exports, raw messages and attachments. More are answered "
+        "503.",
+        check=checks.between(1, 100_000),
+    )
+    concurrent_per_organisation: int = key(
+        100,
+        "E2A_LIMITS_CONCURRENT_PER_ORGANISATION",
+        "The same for one organisation. More are answered 429.",
+        check=checks.between(1, 100_000),
+    )
+    waiting: int = key(
+        5000, "E2A_LIMITS_WAITING", "Long polls at one time. More are answered 503.", check=checks.between(1, 1_000_000)
+    )
+    waiting_per_organisation: int = key(
+        1000,
+        "E2A_LIMITS_WAITING_PER_ORGANISATION",
+        "The same for one organisation. More are answered 429.",
+        check=checks.between(1, 1_000_000),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """What one organisation may have, unless the operator gave it quotas of its own. 0: no limit."""
+
+    agents: int = key(0, "E2A_QUOTAS_AGENTS", "Agents.", check=checks.between(0, 10**12))
+    domains: int = key(0, "E2A_QUOTAS_DOMAINS", "Claimed domains.", check=checks.between(0, 10**12))
+    storage_bytes: int = key(
+        0,
+        "E2A_QUOTAS_STORAGE_BYTES",
+        "Octets of received mail that are kept, each recipient's copy counted. Held to within what arrives in ten "
+        "seconds.",
+        check=checks.between(0, 10**15 - 1),
+    )
+    messages_per_day: int = key(
+        0,
+        "E2A_QUOTAS_MESSAGES_PER_DAY",
+        "Messages that its agents send on a day (UTC), tests left out. What is received is never counted.",
+        check=checks.between(0, 10**12),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """Where feedback goes, besides the database."""
+
+    email: str = key(
+        "",
+        "E2A_FEEDBACK_EMAIL",
+        "Address that is written to. Empty: off. Needs a way out for mail and `outbound_smtp.from_domain`.",
+    )
     github_token: str = key("", "GITHUB_FEEDBACK_TOKEN", "Token that may open issues. Empty: off.", secret=True)
     github_repo: str = key("", "GITHUB_FEEDBACK_REPO", "`owner/name` of the repository.", check=checks.repository)

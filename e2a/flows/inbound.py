@@ -24,6 +24,7 @@ from .bounces import Bounces
 from .directory import Directory
 from .intake import ALONE_BYTES, GroupIntake
 from .ports import Cpu, Metrics, Now
+from .quotas import Storage
 from .threading import Threading
 
 #: A header section over this is refused; other large servers draw the same line.
@@ -44,6 +45,7 @@ class Inbound:
     """The ``ports.Intake`` of this gateway.
 
     :param hostname: our name in ``Received`` and our authserv-id.
+    :param storage: whether there is room for mail; None: there always is.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Inbound:
         hostname: str,
         now: Now,
         random: ids.RandomBytes,
+        storage: Storage | None = None,
     ) -> None:
         self._directory = directory
         self._judge = judge
@@ -70,15 +73,19 @@ class Inbound:
         self._hostname = hostname
         self._now = now
         self._random = random
+        self._storage = storage
 
     async def recipient(self, address: str) -> Recipient | None:
         """Whom a RCPT address reaches: an agent by its own address, or the one that sent a message by its return path.
 
+        :raises MailboxFull: its organisation keeps as much mail as it may.
         :raises Unavailable: the database cannot be asked.
         """
-        if self._bounces.ours(address):
-            return await self._bounces.recipient(address)
-        return await self._directory.recipient(address)
+        ours = self._bounces.ours(address)
+        found = await (self._bounces.recipient(address) if ours else self._directory.recipient(address))
+        if self._storage is not None:
+            await self._storage.check_recipient(found)
+        return found
 
     async def accept(self, envelope: Envelope, data: bytes) -> str:
         """Verify and store one message for every recipient, or for none.
@@ -87,6 +94,7 @@ class Inbound:
         :returns: the text for the 250 reply.
         :raises HeaderTooLarge: the header section is over 256 KiB.
         :raises MailLoop: the message has passed too many servers.
+        :raises NeverFits: it is larger than all that any of its recipients may keep.
         :raises UnknownRecipient: every recipient's agent was deleted since its RCPT.
         :raises Unavailable: nothing was stored, or it is not known; the sender must try again.
         """
@@ -96,6 +104,8 @@ class Inbound:
         block, parsed = await self._cpu.run(_read, data) if size > BIG_HEADER_BYTES else _read(data)
         if parsed.hops > MAX_HOPS:
             raise MailLoop()
+        if self._storage is not None:
+            await self._storage.check_message(envelope, len(data))
         verdict = await self._judge.verify(envelope, data, block)
         trace = trace_header(envelope, self._hostname, verdict.authentication_results(self._hostname))
         arguments = (data, block, trace, self._hostname)
@@ -108,6 +118,9 @@ class Inbound:
         threads = await self._threads(envelope, data, block, parsed, verdict)
         mail = self._mail(envelope, parsed, verdict, signs, threads, raw, body_hash, content)
         outcomes = await self._intake.store(mail)
+        if self._storage is not None:
+            fresh = [row.agent_id for row in mail.rows if outcomes[row.id] is Outcome.STORED]
+            self._storage.stored(fresh, len(raw))
         for outcome in outcomes.values():
             self._metrics.count("inbound_copies", outcome=outcome.value)
         if all(outcome is Outcome.GONE for outcome in outcomes.values()):

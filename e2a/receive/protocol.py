@@ -15,7 +15,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from e2a.core.entities import Envelope, Recipient
-from e2a.core.errors import E2AError
+from e2a.core.errors import E2AError, MailboxFull
 from e2a.core.mail.smtpdata import ChunkDecoder, DataDecoder, MessageBuffer
 from e2a.core.mail.smtpgrammar import (
     CommandError,
@@ -208,7 +208,7 @@ class InboundESMTP(Framing):
     def _recipient_answered(self, result: Recipient | BaseException | None) -> bytes | None:
         count = self.factory.metrics.count
         if isinstance(result, BaseException):
-            count("smtp_recipients", outcome="error")
+            count("smtp_recipients", outcome="full" if isinstance(result, MailboxFull) else "error")
             return self._trouble(result)
         if result is None:
             count("smtp_recipients", outcome="unknown")

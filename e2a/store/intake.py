@@ -139,8 +139,8 @@ _STORE = """
             coalesce(defects, '{}'), size, 'unread', created_at, expires_at, automation
         FROM fresh
     ), counted AS (
-        UPDATE mailboxes AS m SET uid_next = used.top + 1
-        FROM (SELECT agent_id, max(uid) AS top FROM fresh GROUP BY agent_id) AS used
+        UPDATE mailboxes AS m SET uid_next = used.top + 1, bytes = m.bytes + used.bytes
+        FROM (SELECT agent_id, max(uid) AS top, sum(size) AS bytes FROM fresh GROUP BY agent_id) AS used
         WHERE m.agent_id = used.agent_id
     ), due AS (
         INSERT INTO webhook_deliveries (message_id, agent_id) SELECT id, agent_id FROM fresh WHERE agent_mode = 'cloud'
