@@ -52,7 +52,7 @@ class CommandError(click.ClickException):
         self, message: str, *, exit_code: int = FAILED, hint: str = "", details: dict[str, Any] | None = None
     ) -> None:
         super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc] - click reads it from the instance
+        self.exit_code = exit_code  # type: ignore[misc]
         self.hint = hint
         self.details = details or {}
         self.as_json = False
@@ -86,6 +86,11 @@ class ApiError(CommandError):
             hint=_hint(status, code, request_id, retry_after),
             details={name: value for name, value in details.items() if value},
         )
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.exit_code in (LIMITED, UNAVAILABLE)
 
 
 def not_authenticated() -> CommandError:

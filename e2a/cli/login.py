@@ -144,10 +144,8 @@ def commands(group: click.Group) -> None:
             shared_domain = str(server.info().get("shared_domain", ""))
         finally:
             server.close()
-        if with_key:
-            found = _given(session)
-        else:
-            found = _from_browser(session, None if no_browser else webbrowser.open)
+        browse = None if no_browser else webbrowser.open
+        found = _given(session) if with_key else _from_browser(session, browse)
         _keep(session, found, shared_domain)
 
     @client_command(group, "logout")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import account, deliveries, inbox, login, writing
+from . import account, deliveries, demo, inbox, listen, login, writing
 from .agents import agents, delegations
 from .completion import completion
 from .credentials import keys, secrets
@@ -76,7 +76,7 @@ def bootstrap(email: str, config: str | None) -> None:
     daemon.bootstrap(email, config)
 
 
-for each in (account, deliveries, inbox, login, writing):
+for each in (account, deliveries, demo, inbox, listen, login, writing):
     each.commands(main)
 for command in (agents, delegations, completion, keys, secrets, domains, pending, config_group):
     main.add_command(command)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..service.bootstrap import Made
 
 _MISSING = (
     "this command needs the daemon's libraries ({name} is missing): install e2a with its extras [server,embedded]"
@@ -33,14 +37,27 @@ def serve(config: str | None) -> None:
     run()
 
 
+def key_for(email: str) -> str:
+    """A new key of a user, who is made if missing, with the configuration that the daemon finds here.
+
+    :raises ClickException: that failed.
+    """
+    return _made(email, None).key
+
+
 def bootstrap(email: str, config: str | None) -> None:
     """Print the user and the new key to standard output; the process ends with 1 when that fails."""
+    made = _made(email, config)
+    click.echo(f"User:    {made.email} (id={made.user_id})")
+    click.echo(f"API key: {made.key}")
+    click.echo("Keep the key now: it is stored hashed and cannot be shown again.", err=True)
+
+
+def _made(email: str, config: str | None) -> Made:
     with _server_installed():
         from ..service.bootstrap import run
         from ..service.options import settings_or_exit
     made = run(settings_or_exit(config), email)
     if made.error:
         raise click.ClickException(made.error)
-    click.echo(f"User:    {made.email} (id={made.user_id})")
-    click.echo(f"API key: {made.key}")
-    click.echo("Keep the key now: it is stored hashed and cannot be shown again.", err=True)
+    return made

@@ -51,10 +51,13 @@ class Server:
         """
         return self._run(Call("GET", _with(path, query), _decoded, patience=patience, safe=True))
 
-    def post(self, path: str, body: Any = None, *, once: bool = False) -> Any:
-        """:param once: send an ``Idempotency-Key``, so that the request can be repeated after a lost answer."""
-        headers = {IDEMPOTENCY_KEY: uuid.uuid4().hex} if once else {}
-        return self._run(Call("POST", path, _decoded, _content(body), headers, safe=once))
+    def post(self, path: str, body: Any = None, *, once: bool = False, key: str = "") -> Any:
+        """:param once: send an ``Idempotency-Key``, so that the request can be repeated after a lost answer.
+        :param key: this one, so that even another run's repetition is known as one.
+        """
+        key = key or (uuid.uuid4().hex if once else "")
+        headers = {IDEMPOTENCY_KEY: key} if key else {}
+        return self._run(Call("POST", path, _decoded, _content(body), headers, safe=bool(key)))
 
     def put(self, path: str, body: Any) -> Any:
         return self._run(Call("PUT", path, _decoded, _content(body)))
