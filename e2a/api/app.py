@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -25,14 +26,17 @@ from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from e2a.core.entities import Origin, Principal
-from e2a.core.errors import BadRequest, E2AError, NotFound
+from e2a.core.errors import BadRequest, E2AError, NotFound, TooManyRequests
 from e2a.core.ids import RandomBytes
 from e2a.core.rules import permissions
+from e2a.core.rules.limits import Allowance
 from e2a.flows.ports import Cpu
 
-from . import body, errors
+from . import body, errors, limiting
 from .auth import Authorizer
-from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Reply, Route, Stream, body_for, routes_of
+from .limiting import Concurrency, Limiter, counts_client, counts_user
+from .pacing import send_flow
+from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Flow, Reply, Route, Stream, body_for, routes_of
 
 #: Request bodies over this many octets are read in the CPU pool; up to it they take a few milliseconds.
 INLINE_BODY = 262_144
@@ -76,9 +80,13 @@ class Api(Resource):
         client_address: ClientAddress = socket_address,
         message_body: int = body_for(25 * 2**20),
         cpu: Cpu | None = None,
+        limiter: Limiter | None = None,
+        concurrency: Concurrency | None = None,
     ) -> None:
         super().__init__()
         self._cpu = cpu
+        self._limiter = limiter
+        self._concurrency = concurrency or Concurrency(lambda: 0.5)
         self._authorizer = authorizer
         self._clock = clock
         self._random = random
@@ -138,8 +146,32 @@ class Api(Resource):
     async def _serve(
         self, request: Request, route: Route, handler: Callable[[Call], Awaitable[Any]], path: Mapping[str, str]
     ) -> Any:
+        with ExitStack() as held:
+            answer = await self._answer(request, route, handler, path, held)
+            if IResource.providedBy(answer):
+                return answer
+            return await self._write(request, answer if isinstance(answer, Reply) else Reply(answer))
+
+    async def _answer(
+        self,
+        request: Request,
+        route: Route,
+        handler: Callable[[Call], Awaitable[Any]],
+        path: Mapping[str, str],
+        held: ExitStack,
+    ) -> Any:
+        """What the handler answers, or what its failure makes of it.
+
+        :param held: takes what is to be given back once the answer is written.
+        """
+        allowance: Allowance | None = None
         try:
+            if counts_client(route):
+                allowance = await self._count(route, self._client_address(request))
             caller = await self._admit(request, route, path)
+            if caller is not None and counts_user(route):
+                allowance = await self._count(route, caller.user_id)
+            held.enter_context(self._concurrency.place(route.load, caller.organisation_id if caller else ""))
             call = Call(
                 request=request,
                 caller=caller,
@@ -155,12 +187,32 @@ class Api(Resource):
             raise
         except Exception:
             answer = self._refusal(request, Failure())
-        if IResource.providedBy(answer):
-            return answer
-        reply = answer if isinstance(answer, Reply) else Reply(answer)
+        if isinstance(answer, Reply):
+            allowance = answer.allowance or allowance
+        if allowance is not None:
+            _set_headers(request, limiting.headers(allowance, self._clock.seconds()))
+        return answer
+
+    async def _count(self, route: Route, whom: str) -> Allowance | None:
+        """Count the request for its route's limit; None when there is none.
+
+        :raises TooManyRequests: the limit is reached.
+        """
+        if route.limit is None or self._limiter is None:
+            return None
+        return await self._limiter.count(route.limit, whom)
+
+    async def _write(self, request: Request, reply: Reply) -> bytes:
         if isinstance(reply.content, Stream) and request.method != b"HEAD":
             self._start(request, reply)
             await self._send(request, reply.content)
+            return b""
+        if isinstance(reply.content, Flow):
+            self._start(request, reply)
+            if request.method == b"HEAD":
+                reply.content.close()
+            else:
+                await send_flow(request, reply.content, self._clock, READER_GRACE, SLOWEST_READER)
             return b""
         return self._start(request, reply)
 
@@ -192,16 +244,15 @@ class Api(Resource):
         content = reply.content
         if isinstance(content, BaseModel):
             content = content.model_dump(mode="json")
-        if content is not None and not isinstance(content, bytes | Stream):
+        if content is not None and not isinstance(content, bytes | Stream | Flow):
             content = orjson.dumps(content) + b"\n"
         request.setResponseCode(reply.status)
         if content is not None:
             request.setHeader(b"Content-Type", reply.content_type.encode("latin-1"))
-        if reply.status != 204:
+        if reply.status != 204 and not isinstance(content, Flow):
             length = content.length if isinstance(content, Stream) else len(content or b"")
             request.setHeader(b"Content-Length", b"%d" % length)
-        for name, value in reply.headers.items():
-            request.setHeader(name.encode("ascii"), value.encode("latin-1"))
+        _set_headers(request, reply.headers)
         return content if isinstance(content, bytes) else b""
 
     async def _send(self, request: Request, stream: Stream) -> None:
@@ -245,6 +296,8 @@ class Api(Resource):
                 status=error.status,
                 cause=repr(error.__cause__ or error),
             )
+        if isinstance(error, TooManyRequests):
+            _set_headers(request, limiting.refused(error, self._clock.seconds()))
         return errors.refusal(error, problem=wants, request_id=_request_id(request))
 
     def _failure(self, request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Reply:
@@ -289,6 +342,11 @@ class _Producer:
     def stopProducing(self) -> None:
         # The connection is going; Klein hears of that and cancels the handler, which waits for ``done``.
         self._paused = True
+
+
+def _set_headers(request: Request, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        request.setHeader(name.encode("ascii"), value.encode("latin-1"))
 
 
 def _request_id(request: Request) -> str:
@@ -342,6 +400,8 @@ def build_app(
     client_address: ClientAddress = socket_address,
     message_body: int = body_for(25 * 2**20),
     cpu: Cpu | None = None,
+    limiter: Limiter | None = None,
+    concurrency: Concurrency | None = None,
 ) -> Api:
     """The API as one twisted.web resource.
 
@@ -349,5 +409,7 @@ def build_app(
     :param random: for request ids.
     :param message_body: octets that a request with a message in it may have.
     :param cpu: where long bodies are read; None: where the request is.
+    :param limiter: counts for the limits that routes declare; None: there are none.
+    :param concurrency: how much may be under way at one time.
     """
-    return Api(resources, authorizer, clock, random, client_address, message_body, cpu)
+    return Api(resources, authorizer, clock, random, client_address, message_body, cpu, limiter, concurrency)

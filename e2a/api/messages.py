@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -59,6 +58,7 @@ class Messages:
             *_PAGE,
             *_FILTERS,
         ],
+        limit="poll",
     )
     async def list(self, call: Call) -> Any:
         status: Status = call.choice("status", ("unread", "read", "all"), "unread")
@@ -86,6 +86,7 @@ class Messages:
             Query("not_before", "only mail received since this time", {"type": "string", "format": "date-time"}),
             *_FILTERS,
         ],
+        load="wait",
     )
     async def wait(self, call: Call) -> Any:
         timeout = call.whole("timeout", 0, 60, 30)
@@ -109,6 +110,7 @@ class Messages:
                 {"type": "boolean", "default": True},
             )
         ],
+        limit="poll",
     )
     async def detail(self, call: Call) -> Any:
         mark_read = call.choice("mark_read", ("true", "false"), "true") == "true"
@@ -123,6 +125,7 @@ class Messages:
         answers={200: None},
         errors=(404,),
         media_type="message/rfc822",
+        load="work",
     )
     async def raw(self, call: Call) -> Any:
         message, raw = await self._mailbox.raw(call.principal, call.agent_id, call.path["id"])
@@ -137,6 +140,7 @@ class Messages:
         answers={200: None},
         errors=(404,),
         media_type="application/octet-stream",
+        load="work",
     )
     async def attachment(self, call: Call) -> Any:
         number = call.path["index"]
@@ -216,22 +220,8 @@ def _filters(call: Call) -> Filters:
     return Filters(
         sender=call.query.get("from") or None,
         subject_contains=call.query.get("subject_contains") or None,
-        not_before=_moment(call, "not_before"),
+        not_before=call.moment("not_before"),
     )
-
-
-def _moment(call: Call, name: str) -> datetime | None:
-    text = call.query.get(name)
-    if text is None:
-        return None
-    try:
-        # "+" means a space in a query string, and is what people forget to escape.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-        if moment.tzinfo is None:
-            raise ValueError("no offset from UTC")
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError) as exc:
-        raise BadRequest(f"{name} must be a time such as 2026-01-31T12:00:00Z", field=name) from exc
 
 
 def _detail(found: Detail) -> Stream:

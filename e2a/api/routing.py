@@ -9,15 +9,17 @@ three cannot drift apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 from twisted.web.server import Request
 
 from e2a.core.entities import Principal
 from e2a.core.errors import BadRequest
+from e2a.core.rules.limits import COUNTED_BY, Allowance, LimitName
 from e2a.core.rules.permissions import ALL_PERMISSIONS, PUBLIC, SELF
 
 #: Request bodies over this many bytes are 413, unless the route says otherwise.
@@ -31,6 +33,9 @@ def body_for(max_message_bytes: int) -> int:
     """Octets of JSON that a message of that length can need: half as much again for escapes."""
     return max_message_bytes * 3 // 2 + DEFAULT_MAX_BODY
 
+
+#: What many requests at one time cost: ``work``: memory, CPU or connections; ``wait``: a place to wait in.
+Load = Literal["work", "wait"]
 
 Word = TypeVar("Word", bound=str)
 
@@ -61,6 +66,9 @@ class Route:
     :ivar errors: the error statuses that are this operation's own; ``openapi`` adds those that every operation shares.
     :ivar media_type: of the successful answers.
     :ivar query_token: whether the credential may come as ``?token=`` too.
+    :ivar limit: the rate limit that it counts for. By client address and by user ``app`` counts; sending is counted
+        where the message is stored.
+    :ivar load: what keeps too many of them from being under way at one time; None: nothing need.
     """
 
     method: str
@@ -75,6 +83,8 @@ class Route:
     media_type: str
     query_token: bool
     handler: str
+    limit: LimitName | None = None
+    load: Load | None = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -136,6 +146,23 @@ class Call:
                 return word
         raise BadRequest(f"{name} must be one of {', '.join(choices)}", field=name)
 
+    def moment(self, name: str) -> datetime | None:
+        """A query parameter that is a time; None when it was not given.
+
+        :raises BadRequest: not a time with its offset from UTC.
+        """
+        text = self.query.get(name)
+        if text is None:
+            return None
+        try:
+            # "+" means a space in a query string, and is what people forget to escape.
+            moment = datetime.fromisoformat(text.replace(" ", "+"))
+            if moment.tzinfo is None:
+                raise ValueError("no offset from UTC")
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError) as exc:
+            raise BadRequest(f"{name} must be a time such as 2026-01-31T12:00:00Z", field=name) from exc
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -150,16 +177,31 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """A body of unknown length, made while it is written, at the pace of the client. One that fails breaks the
+    connection off, so that nobody takes the part for the whole.
+
+    :ivar close: called in the end, whatever happened, once nothing more is wanted.
+    """
+
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """An answer that needs more than a body.
 
-    :ivar content: None for no body; ``bytes`` and :class:`Stream` go out as they are; anything else is JSON.
+    :ivar content: None for no body; ``bytes``, :class:`Stream` and :class:`Flow` go out as they are; anything else is
+        JSON.
+    :ivar allowance: how the caller stands with the route's limit, if the handler has counted.
     """
 
     content: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+    allowance: Allowance | None = None
 
 
 #: What a handler may return: a ``Reply``, something that is JSON (a mapping, a list, a model), or a twisted.web
@@ -183,6 +225,8 @@ def route(
     max_body: int = DEFAULT_MAX_BODY,
     media_type: str = "application/json",
     query_token: bool = False,
+    limit: LimitName | None = None,
+    load: Load | None = None,
 ) -> Callable[[Handler], Handler]:
     """Serve ``method path`` with the decorated ``async def handler(self, call: Call)``.
 
@@ -192,6 +236,8 @@ def route(
     :param action: the permission that the caller needs, ``self`` for any credential, or ``public``.
     :param query: the query parameters that reach ``call.query``.
     :param max_body: bytes of request body above which the answer is 413; ``MESSAGE_BODY``: as messages need.
+    :param limit: the rate limit that it counts for.
+    :param load: what it costs while it is under way.
     """
     if method not in _METHODS:
         raise TypeError(f"{method} is not a method that routes may serve")
@@ -199,6 +245,9 @@ def route(
         raise TypeError(f"{path} is not an absolute path")
     if action not in (PUBLIC, SELF, *ALL_PERMISSIONS):
         raise TypeError(f"{method} {path} wants the unknown permission {action!r}")
+
+    if limit is not None and limit not in COUNTED_BY:
+        raise TypeError(f"{method} {path} counts for the unknown limit {limit!r}")
 
     def mark(handler: Handler) -> Handler:
         declared = Route(
@@ -214,6 +263,8 @@ def route(
             media_type=media_type,
             query_token=query_token,
             handler=handler.__name__,
+            limit=limit,
+            load=load,
         )
         setattr(handler, _MARK, (declared, *getattr(handler, _MARK, ())))
         return handler

@@ -6,6 +6,7 @@ reached, and what may or may not have been committed, is ``Unavailable``: every 
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
@@ -23,7 +24,7 @@ from e2a.core.errors import E2AError, Unavailable
 
 from .connection import Connection, Cursor, StatementTimeout, Target
 
-__all__ = ["Database", "StatementTimeout"]
+__all__ = ["Collision", "Database", "StatementTimeout"]
 
 T = TypeVar("T")
 
@@ -39,7 +40,17 @@ DRAIN_SECONDS = 10
 #: standby.
 _PASSING_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 _PASSING_CODES = frozenset({"55P03", "25006", "25P03"})
+#: The transaction met another one and lost; running it again is the answer (PostgreSQL manual, 13.5).
+_COLLISIONS = frozenset({"40001", "40P01"})
+#: How often ``serializable`` runs its work at the most, and the longest pause before the second time, in seconds; each
+#: further one may be twice as long.
+ATTEMPTS = 8
+FIRST_PAUSE = 0.02
 _BROKEN = (ConnectionDone, ConnectionLost, UnexpectedPollResult, psycopg2.InterfaceError)
+
+
+class Collision(Unavailable):
+    """The transaction could not be put in a row with others that ran at the same time. Nothing was done."""
 
 
 class Metrics(Protocol):
@@ -138,6 +149,24 @@ class Database:
         """As :meth:`run`, read-only, with every statement seeing the same moment."""
         return await self._transaction(name, b"begin isolation level repeatable read read only;", work, args)
 
+    async def serializable(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """As :meth:`run`, as if no other such transaction ran meanwhile. ``work`` is run again, from the start, when it
+        collides with another one.
+
+        :raises Unavailable: also when it still collides after ``ATTEMPTS``.
+        """
+        pause = FIRST_PAUSE
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._transaction(name, b"begin isolation level serializable;", work, args)
+            except Collision:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                # At random, so that two which met do not meet again.
+                await deferLater(self._reactor, random.uniform(0, pause))
+                pause *= 2
+        raise AssertionError("unreachable")
+
     async def _transaction(
         self, name: str, begin: bytes, work: Callable[..., Awaitable[T]], args: tuple[Any, ...], lone: bool = False
     ) -> T:
@@ -190,6 +219,8 @@ class Database:
             lost = not connection.alive or (not code and isinstance(error, psycopg2.OperationalError))
             if lost or code == "25006":
                 connection.close()
+            if code in _COLLISIONS:
+                raise Collision() from error
             if lost or code[:2] in _PASSING_CLASSES or code in _PASSING_CODES:
                 raise Unavailable() from error
             raise
