@@ -22,6 +22,7 @@ from e2a.core.rules.limits import Allowance
 from e2a.store import admission, conversations, idempotency, intake, limits, suppressions
 from e2a.store import outbound as store
 from e2a.store.admission import Admission, Candidate
+from e2a.store.changes import tell
 from e2a.store.retention import forget_raws
 from e2a.store.rows import Cursor
 
@@ -212,6 +213,8 @@ class Outbound:
         assert message.raw_id is not None
         await intake.add_raw(cur, message.raw_id, prepared.raw)
         await store.add_outbound(cur, message)
+        # For those who watch the queue of reviews.
+        await tell(cur, "outbound", [message.id])
         await self.held(cur, message, agent)
         return Submitted(message)
 

@@ -1,0 +1,257 @@
+"""Serves the dashboard: route, session, permission, CSRF token, handler, page.
+
+Whoever is not signed in is led to sign in and back again. A failure of any step becomes a page with one sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+from urllib.parse import parse_qs, quote, unquote
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import Request
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
+
+from e2a.core.entities import Origin, Principal
+from e2a.core.errors import BadRequest, E2AError, NotFound, TooManyRequests, Unauthenticated
+from e2a.core.ids import RandomBytes
+from e2a.core.rules.permissions import require
+
+from .rendering import NOTICES, File, Templates
+from .routing import Answer, Content, Gate, Html, Redirect, Route, View, pages_of
+
+#: ``(request) -> address`` of the client, proxies seen through.
+ClientAddress = Callable[[Request], str]
+#: Fields of a query or a form.
+MOST_FIELDS = 200
+#: Characters of a User-Agent header that are kept.
+LONGEST_USER_AGENT = 200
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Server": "e2a",
+}
+
+
+class Frame(Protocol):
+    """What stands around every page (``flows.overview``)."""
+
+    async def frame(self, principal: Principal) -> Mapping[str, Any]:
+        """Who is signed in, where, and what waits for them."""
+        ...
+
+
+class Dashboard(Resource):
+    """Serves ``/``, ``/dashboard...`` and ``/static/...``, and leaves every other path to ``rest``.
+
+    :param sections: instances whose methods carry ``@page``.
+    :param production: whether ``Strict-Transport-Security`` is sent.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(
+        self,
+        sections: Sequence[object],
+        rest: IResource,
+        gate: Gate,
+        frame: Frame,
+        static: Mapping[str, File],
+        *,
+        client_address: ClientAddress,
+        random: RandomBytes,
+        production: bool,
+    ) -> None:
+        super().__init__()
+        self._rest: Any = rest
+        self._gate = gate
+        self._frame = frame
+        self._static = static
+        self._templates = Templates(static)
+        self._client_address = client_address
+        self._random = random
+        self._headers = {**HEADERS, "Strict-Transport-Security": "max-age=31536000"} if production else HEADERS
+        #: Every page served, for its test.
+        self.routes: list[Route] = []
+        self._handlers: list[Callable[[View], Awaitable[Answer]]] = []
+        rules = []
+        for section in sections:
+            for route, handler in pages_of(section):
+                url = re.sub(r"\{(\w+)\}", r"<\1>", route.path).replace("<conversation>", "<path:conversation>")
+                rules.append(Rule(url, endpoint=len(self.routes), methods=[route.method]))
+                self.routes.append(route)
+                self._handlers.append(handler)
+        self._map = Map(rules, strict_slashes=True, merge_slashes=False)
+
+    def render(self, request: Any) -> Any:
+        path = request.path
+        if path != b"/" and path != b"/dashboard" and not path.startswith((b"/dashboard/", b"/static/")):
+            return self._rest.render(request)
+        request_id = self._random(8).hex()
+        request.setHeader("X-Request-Id", request_id)
+        finished = request.notifyFinish()
+        serving = Deferred.fromCoroutine(self._serve(request, request_id))
+        finished.addErrback(lambda _: serving.cancel())
+        serving.addErrback(lambda failure: failure.trap(CancelledError))
+        return NOT_DONE_YET
+
+    async def _serve(self, request: Any, request_id: str) -> None:
+        if request.path == b"/":
+            self._redirect(request, "/dashboard")
+        elif request.path.startswith(b"/static/"):
+            self._file(request)
+        else:
+            await self._page(request, request_id)
+
+    async def _page(self, request: Any, request_id: str) -> None:
+        principal = None
+        try:
+            route, handler, path = self._match(request)
+            principal = await self._gate.principal(request)
+            if principal is None:
+                return self._sign_in(request)
+            principal = replace(principal, origin=self._origin(request, request_id))
+            form = _form(request) if route.method == "POST" else {}
+            if route.method == "POST":
+                self._gate.check_csrf(request, (form.get("csrf") or [""])[0])
+            require(principal, route.action)
+            view = View(request, principal, path, _query(request), form, self._gate.csrf_token(request))
+            answer = await handler(view)
+            if isinstance(answer, Html):
+                await self._html(request, answer, principal)
+            elif isinstance(answer, Redirect):
+                notice = f"{'&' if '?' in answer.to else '?'}notice={quote(answer.notice)}" if answer.notice else ""
+                self._redirect(request, answer.to + notice)
+            elif isinstance(answer, Content):
+                self._content(request, answer)
+            else:
+                answer.render(request)
+        except CancelledError:
+            raise
+        except Exception:
+            await self._failed(request, principal, Failure(), request_id)
+
+    def _match(self, request: Any) -> tuple[Route, Callable[[View], Awaitable[Answer]], Mapping[str, str]]:
+        method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
+        try:
+            # The router decodes; what is no UTF-8 is no page's path.
+            target = request.path.decode("ascii")
+            endpoint, path = self._map.bind("").match(unquote(target, errors="strict"), method)
+        except MethodNotAllowed as error:
+            raise NotFound("this page is read only") from error
+        except (HTTPException, UnicodeError) as error:
+            raise NotFound("there is no such page") from error
+        return self.routes[endpoint], self._handlers[endpoint], path
+
+    def _origin(self, request: Request, request_id: str) -> Origin:
+        agent = (request.getHeader("user-agent") or "").replace("\0", "")
+        return Origin(self._client_address(request), agent[:LONGEST_USER_AGENT], request_id)
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    async def _html(self, request: Any, answer: Html, principal: Principal | None) -> None:
+        notice = _query(request).get("notice", "")
+        around = {} if principal is None else await self._frame.frame(principal)
+        values = {
+            "frame": around,
+            "path": request.path.decode("ascii", "replace"),
+            "csrf": self._gate.csrf_token(request),
+            "notice": NOTICES.get(notice, ""),
+            "live": " ".join(answer.live),
+            "may": (lambda action: principal is not None and action in principal.permissions),
+            **answer.values,
+        }
+        content = self._templates.render(answer.template, values)
+        self._send(request, answer.status, content, {"Content-Type": "text/html; charset=utf-8"})
+
+    def _content(self, request: Any, answer: Content) -> None:
+        headers = {"Content-Type": answer.content_type, **answer.headers}
+        if answer.filename:
+            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(answer.filename, safe='')}"
+        self._send(request, 200, answer.octets, headers)
+
+    def _file(self, request: Any) -> None:
+        file = self._static.get(request.path.removeprefix(b"/static/").decode("ascii", "replace"))
+        if file is None or request.method not in (b"GET", b"HEAD"):
+            self._send(request, 404, b"not found\n", {"Content-Type": "text/plain; charset=utf-8"})
+            return
+        keep = {"Content-Type": file.content_type, "Cache-Control": "public, max-age=31536000, immutable"}
+        self._send(request, 200, file.content, keep)
+
+    def _sign_in(self, request: Any) -> None:
+        """Lead to the sign-in page; back to this one afterwards if it only shows."""
+        there = request.uri.decode("ascii", "replace") if request.method in (b"GET", b"HEAD") else "/dashboard"
+        self._redirect(request, f"/api/auth/login?next={quote(there, safe='')}")
+
+    def _redirect(self, request: Any, to: str) -> None:
+        self._send(request, 303, b"", {"Location": to})
+
+    def _send(self, request: Any, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+        request.setResponseCode(status)
+        for name, value in {**self._headers, **headers, "Content-Length": str(len(content))}.items():
+            request.setHeader(name, value)
+        if request.method != b"HEAD":
+            request.write(content)
+        request.finish()
+
+    async def _failed(self, request: Any, principal: Principal | None, failure: Failure, request_id: str) -> None:
+        error = failure.value
+        if isinstance(error, Unauthenticated):
+            return self._sign_in(request)
+        if isinstance(error, E2AError):
+            status, text = error.status, error.text
+            if status >= 500:
+                cause = repr(error.__cause__ or error)
+                self._log.warn("request {id} was answered {status}: {cause}", id=request_id, status=status, cause=cause)
+        else:
+            self._log.failure("request {id} failed", failure, id=request_id)
+            status, text = 500, f"internal error; the request id is {request_id}"
+        if isinstance(error, TooManyRequests):
+            request.setHeader("Retry-After", str(error.retry_after))
+        values = {"status": status, "text": text[:1].upper() + text[1:].rstrip(".") + "."}
+        try:
+            await self._html(request, Html("error.html", values, status), principal)
+        except E2AError:
+            # What stands around the page cannot be had either.
+            await self._html(request, Html("error.html", values, status), None)
+
+
+def _query(request: Any) -> dict[str, str]:
+    fields = _fields(request.uri.partition(b"?")[2])
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _form(request: Any) -> dict[str, list[str]]:
+    kind = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        return {}
+    request.content.seek(0)
+    return _fields(request.content.read())
+
+
+def _fields(octets: bytes) -> dict[str, list[str]]:
+    try:
+        text = octets.decode("utf-8", "replace")
+        found = parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace")
+    except ValueError as error:
+        raise BadRequest("too many fields") from error
+    return {name: [value.replace("\0", "\ufffd") for value in values] for name, values in found.items()}
