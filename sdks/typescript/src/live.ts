@@ -102,8 +102,7 @@ export class WSListener extends Emitter<WSEvents> {
       if (current() && this.wanted) this.ended(1006, "", asError(error));
       return;
     }
-    if (!current() || !this.wanted) return socket.close(1000, "client close");
-    this.socket = socket;
+    if (current()) this.socket = socket;
     let opened = false;
     let trouble: Error | undefined;
     socket.addEventListener("open", () => {
@@ -125,6 +124,8 @@ export class WSListener extends Emitter<WSEvents> {
       if (opened || !this.wanted) this.ended(code, reason, trouble);
       else void this.refused(code, reason, trouble ?? new Error(`WebSocket connection failed (${code})`));
     });
+    // Told to meanwhile.
+    if (!current() || !this.wanted) socket.close(1000, "client close");
   }
 
   /** A handshake failed. Platforms do not tell the status, but the same address answers an ordinary request with it. */

@@ -63,25 +63,27 @@ const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"'
 /** What a person would read. One pass: a sender cannot make it slow. */
 export function htmlToText(html: string): string {
   let text = "";
-  let hidden = "";
   for (let at = 0; at < html.length; ) {
     const open = html.indexOf("<", at);
     const end = open < 0 ? html.length : open;
-    if (!hidden && end > at) text += decode(html.slice(at, end)).replace(/\s+/g, " ");
+    text += decode(html.slice(at, end)).replace(/\s+/g, " ");
     if (open < 0) break;
+    if (!/[a-z/!?]/i.test(html[open + 1] ?? "")) {
+      text += "<";
+      at = open + 1;
+      continue;
+    }
     const comment = html.startsWith("<!--", open);
     const close = html.indexOf(comment ? "-->" : ">", open);
     if (close < 0) break;
     at = close + (comment ? 3 : 1);
-    if (comment) continue;
     const [, slash = "", name = ""] = /^<(\/?)([a-z][a-z0-9]*)/i.exec(html.slice(open, open + 20)) ?? [];
     const tag = name.toLowerCase();
-    if (hidden) {
-      if (slash && tag === hidden) hidden = "";
-    } else if (HIDDEN.has(tag)) {
-      if (!slash) hidden = tag;
-    } else if (tag === "br" || BLOCKS.has(tag)) {
-      text += "\n";
+    if (tag === "br" || BLOCKS.has(tag)) text += "\n";
+    if (HIDDEN.has(tag) && !slash) {
+      const ending = new RegExp(`</${tag}`, "gi");
+      ending.lastIndex = at;
+      at = ending.exec(html)?.index ?? html.length;
     }
   }
   const lines = text.split("\n").map((line) => line.trim());

@@ -1,0 +1,256 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+
+import { AuthenticationError, WSListener, WSStream, type WSNotification } from "../../src/index.js";
+import { Emitter } from "../../src/emitter.js";
+
+const AGENT = "bot@agents.test";
+const PATH = "/api/v1/agents/bot%40agents.test/ws";
+
+/** A server for one agent's socket: what it was asked, and who is connected. */
+class Fake {
+  readonly asked: Array<{ url: string; authorization: string | undefined }> = [];
+  readonly sockets: WebSocket[] = [];
+  /** Status of the handshake, and of ordinary requests; 426 is what those get when all is well. */
+  refusal = 0;
+  private readonly http: Server = createServer((_, response) => {
+    response.writeHead(this.refusal || 426, { "Content-Type": "text/plain" }).end("refused\n");
+  });
+  private readonly ws = new WebSocketServer({ noServer: true });
+  private arrivals: Array<(socket: WebSocket) => void> = [];
+
+  constructor() {
+    this.http.on("upgrade", (request, socket, head) => {
+      this.asked.push({ url: request.url!, authorization: request.headers.authorization });
+      if (this.refusal) return socket.end(`HTTP/1.1 ${this.refusal} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      this.ws.handleUpgrade(request, socket, head, (opened) => {
+        this.sockets.push(opened);
+        this.arrivals.shift()?.(opened);
+      });
+    });
+  }
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.http.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(this.http.address() as AddressInfo).port}`;
+  }
+
+  /** The next connection. */
+  arrival(): Promise<WebSocket> {
+    return new Promise((resolve) => this.arrivals.push(resolve));
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.sockets) socket.terminate();
+    this.http.closeAllConnections();
+    await new Promise((resolve) => this.http.close(resolve));
+  }
+}
+
+const cleanups: Array<() => unknown> = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+async function server(): Promise<{ fake: Fake; baseUrl: string }> {
+  const fake = new Fake();
+  cleanups.push(() => fake.stop());
+  return { fake, baseUrl: await fake.start() };
+}
+
+function stream(baseUrl: string, more = {}): WSStream {
+  const made = new WSStream({ apiKey: "e2a_+key", agentEmail: AGENT, baseUrl, maxBackoffMs: 20, ...more });
+  cleanups.push(() => made.close());
+  return made;
+}
+
+function notice(id: string): string {
+  return JSON.stringify({ message_id: id, from: "ana@corp.test", recipient: AGENT, subject: "s", received_at: "t" });
+}
+
+const event = (source: WSListener, name: "open" | "close" | "error") =>
+  new Promise<unknown[]>((resolve) => source.once(name, (...values: unknown[]) => resolve(values)));
+
+describe.each([
+  ["the ws package", undefined],
+  ["the platform", WebSocket],
+])("a socket of %s", (kind, Platform) => {
+  const use = () => vi.stubGlobal("WebSocket", Platform);
+
+  it("loops over announcements in their order, across a lost connection", async () => {
+    use();
+    const { fake, baseUrl } = await server();
+    const first = fake.arrival();
+    const live = stream(baseUrl);
+    (await first).send(notice("1"));
+    expect((await live.next()).value!.message_id).toBe("1");
+    const second = fake.arrival();
+    fake.sockets[0]!.terminate();
+    const again = await second;
+    again.send(notice("2"));
+    again.send(notice("3"));
+    expect((await live.next()).value!.message_id).toBe("2");
+    expect((await live.next()).value!.message_id).toBe("3");
+  });
+
+  it("shows the key as a header where that can be, else encoded in the URL", async () => {
+    use();
+    const { fake, baseUrl } = await server();
+    const arrival = fake.arrival();
+    stream(`${baseUrl}/`);
+    await arrival;
+    const header = kind === "the ws package";
+    expect(fake.asked).toEqual([
+      header
+        ? { url: PATH, authorization: "Bearer e2a_+key" }
+        : { url: `${PATH}?token=e2a_%2Bkey`, authorization: undefined },
+    ]);
+  });
+
+  it("ends the loop with a typed error when the key is refused", async () => {
+    use();
+    const { fake, baseUrl } = await server();
+    fake.refusal = 401;
+    const live = stream(baseUrl);
+    await expect(live.next()).rejects.toBeInstanceOf(AuthenticationError);
+    expect(await live.next()).toEqual({ done: true, value: undefined });
+    expect(fake.asked).toHaveLength(1);
+  });
+
+  it("goes on trying while the server is away", async () => {
+    use();
+    const { fake, baseUrl } = await server();
+    fake.refusal = 503;
+    const live = stream(baseUrl);
+    const next = live.next();
+    await event(live, "error");
+    fake.refusal = 0;
+    (await fake.arrival()).send(notice("1"));
+    expect((await next).value!.message_id).toBe("1");
+  });
+
+  it("says good-bye with 1000 when the loop is left", async () => {
+    use();
+    const { fake, baseUrl } = await server();
+    const arrival = fake.arrival();
+    const live = stream(baseUrl);
+    const socket = await arrival;
+    const closed = new Promise<number>((resolve) => socket.on("close", resolve));
+    socket.send(notice("1"));
+    for await (const { message_id } of live) {
+      expect(message_id).toBe("1");
+      break;
+    }
+    expect(await closed).toBe(1000);
+    expect(await live.next()).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe("a stream", () => {
+  it("survives a frame that is no JSON", async () => {
+    const { fake, baseUrl } = await server();
+    const arrival = fake.arrival();
+    const live = stream(baseUrl);
+    const failed = event(live, "error");
+    const socket = await arrival;
+    socket.send("nonsense");
+    socket.send(notice("1"));
+    expect(String((await failed)[0])).toContain("not JSON");
+    expect((await live.next()).value!.message_id).toBe("1");
+  });
+
+  it("ends with the signal", async () => {
+    const { baseUrl } = await server();
+    const controller = new AbortController();
+    const next = stream(baseUrl, { signal: controller.signal }).next();
+    controller.abort();
+    expect(await next).toEqual({ done: true, value: undefined });
+    expect(await stream(baseUrl, { signal: controller.signal }).next()).toEqual({ done: true, value: undefined });
+  });
+
+  it("keeps nothing for a loop when events are listened to instead", async () => {
+    const { fake, baseUrl } = await server();
+    const arrival = fake.arrival();
+    const live = stream(baseUrl);
+    const heard = new Promise<WSNotification>((resolve) => live.on("notification", resolve));
+    (await arrival).send(notice("1"));
+    await heard;
+    live.close();
+    expect(await live.next()).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe("a listener", () => {
+  function listener(baseUrl: string, more = {}): WSListener {
+    const options = { apiKey: "k", agentEmail: AGENT, baseUrl, reconnectDelay: 5, maxBackoffMs: 10, ...more };
+    const made = new WSListener(options);
+    cleanups.push(() => made.close());
+    return made;
+  }
+
+  it("connects again after every close, refusals included, until it is closed", async () => {
+    const { fake, baseUrl } = await server();
+    fake.refusal = 401;
+    const live = listener(baseUrl);
+    const errors: Error[] = [];
+    live.on("error", (error) => errors.push(error));
+    live.connect();
+    live.connect();
+    await event(live, "close");
+    await event(live, "close");
+    expect(errors[0]).toBeInstanceOf(AuthenticationError);
+    fake.refusal = 0;
+    const socket = await fake.arrival();
+    const closed = event(live, "close");
+    socket.close(1001, "server shutting down");
+    expect(await closed).toEqual([1001, "server shutting down"]);
+    await event(live, "open");
+    const last = event(live, "close");
+    live.close();
+    expect(await last).toEqual([1000, "client close"]);
+    expect(fake.asked).toHaveLength(4);
+  });
+
+  it("connects once when it is told to", async () => {
+    const { fake, baseUrl } = await server();
+    const live = listener(baseUrl, { reconnect: false });
+    const arrival = fake.arrival();
+    live.connect();
+    (await arrival).close(1001);
+    await event(live, "close");
+    const second = fake.arrival();
+    live.connect();
+    await second;
+    expect(fake.asked).toHaveLength(2);
+  });
+
+  it("warns of an error that nobody listens for, and throws nothing", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { fake, baseUrl } = await server();
+    fake.refusal = 403;
+    const live = listener(baseUrl, { reconnect: false });
+    live.connect();
+    await event(live, "close");
+    expect(warn.mock.calls[0]![0]).toContain("e2a API error (403)");
+  });
+});
+
+describe("events", () => {
+  it("are heard by those who listen, in order, once or as long as they want", () => {
+    const emitter = new Emitter<{ a: [number] }>();
+    const heard: string[] = [];
+    const every = (value: number) => heard.push(`every ${value}`);
+    emitter.on("a", every).once("a", (value) => heard.push(`once ${value}`));
+    emitter.emit("a", 1);
+    emitter.emit("a", 2);
+    emitter.off("a", every);
+    expect(emitter.emit("a", 3)).toBe(false);
+    expect(heard).toEqual(["every 1", "once 1", "every 2"]);
+    emitter.addListener("a", every).removeAllListeners();
+    expect(emitter.listenerCount("a")).toBe(0);
+  });
+});
