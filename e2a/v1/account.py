@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ConfigDict
 
 from .models import Model
@@ -24,23 +26,26 @@ class CreateSigningSecretRequest(Model):
 
 
 class CreateSigningSecretResponse(Model):
-    """A new signing secret. ``secret`` is shown this once."""
+    """A new signing secret. ``secret`` is shown this once. ``signs_from`` says when it takes over from the others."""
 
     id: str | None = None
     name: str | None = None
     secret: str | None = None
     secret_prefix: str | None = None
     created_at: str | None = None
+    signs_from: str | None = None
 
 
 class SigningSecretSummary(Model):
-    """A signing secret, without the secret."""
+    """A signing secret, without the secret. After a rotation ``retires_at`` says when it stops counting."""
 
     id: str | None = None
     name: str | None = None
     secret_prefix: str | None = None
     created_at: str | None = None
     last_signed_at: str | None = None
+    signs_from: str | None = None
+    retires_at: str | None = None
 
 
 class ListSigningSecretsResponse(Model):
@@ -53,13 +58,17 @@ class CreateKeyRequest(Model):
     """A new API key. It can do no more than the key that makes it.
 
     :ivar permissions: such as ``messages:read``; all that the maker can give when not set.
+    :ivar read_only: every permission that only looks, instead of ``permissions``.
     :ivar agent: the only agent that the key can see; all of the account when not set.
+    :ivar label_prefix: what the label of every agent that the key can see begins with.
     :ivar expires_at: when it ends, as RFC 3339 with an offset; never when not set.
     """
 
     name: str | None = None
     permissions: list[str] | None = None
+    read_only: bool | None = None
     agent: str | None = None
+    label_prefix: str | None = None
     expires_at: str | None = None
 
 
@@ -71,7 +80,9 @@ class ApiKey(Model):
     name: str | None = None
     key_prefix: str | None = None
     permissions: list[str] | None = None
+    read_only: bool | None = None
     agent: str | None = None
+    label_prefix: str | None = None
     created_at: str | None = None
     expires_at: str | None = None
     last_used_at: str | None = None
@@ -122,12 +133,69 @@ class Open(Model):
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 
 
-class Me(Open):
-    """Who the API key is and what it may do."""
+class MyOrganisation(Model):
+    """The organisation of a credential, and the role in it of the person who holds or made it."""
+
+    id: str | None = None
+    name: str | None = None
+    role: str | None = None
 
 
-class AuditEvent(Open):
-    """One entry of the audit log."""
+class MyUser(Model):
+    """The person who holds or made a credential."""
+
+    id: str | None = None
+    email: str | None = None
+    name: str | None = None
+
+
+class MyLimit(Model):
+    """How often something may be done; ``remaining`` is None where that depends on the agent."""
+
+    name: str | None = None
+    limit: int | None = None
+    window_seconds: int | None = None
+    remaining: int | None = None
+
+
+class MyQuota(Model):
+    """How much the organisation may have; ``limit`` is None without one."""
+
+    name: str | None = None
+    limit: int | None = None
+    used: int | None = None
+    remaining: int | None = None
+
+
+class Me(Model):
+    """What a credential is, what it may do, and what is left of its limits."""
+
+    credential: str | None = None
+    organisation: MyOrganisation | None = None
+    user: MyUser | None = None
+    key: ApiKey | None = None
+    permissions: list[str] | None = None
+    read_only: bool | None = None
+    limits: list[MyLimit] | None = None
+    quotas: list[MyQuota] | None = None
+
+
+class AuditEvent(Model):
+    """One line of the audit log: who did what, to what, from where, and with which ``result``."""
+
+    id: str | None = None
+    organisation_id: str | None = None
+    at: str | None = None
+    action: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+    user_id: str | None = None
+    key_prefix: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    result: str | None = None
+    detail: dict[str, Any] | None = None
 
 
 class ListAuditEventsResponse(Model):

@@ -29,9 +29,22 @@ def list_signing_secrets() -> Call[account.ListSigningSecretsResponse]:
 def create_signing_secret(name: str = "") -> Call[account.CreateSigningSecretResponse]:
     """Make a signing secret, which signs from now on. It is shown this once.
 
-    To rotate: give the receivers the new secret beside the old one, then delete the old one.
+    ``rotate_signing_secrets`` is for replacing the present ones.
     """
     return Call("POST", _SECRETS, shaped(account.CreateSigningSecretResponse), content({"name": name}))
+
+
+def rotate_signing_secrets(
+    name: str = "", overlap_seconds: int | None = None
+) -> Call[account.CreateSigningSecretResponse]:
+    """Replace the signing secrets by a new one, which is shown this once.
+
+    :param overlap_seconds: for how long the earlier ones still count, so that receivers can be given the new one
+        meanwhile; 0 retires them at once, and the server decides when not given.
+    """
+    wanted = {"name": name} | ({} if overlap_seconds is None else {"overlap_seconds": overlap_seconds})
+    where = path("users", "me", "signing-secrets", "rotate")
+    return Call("POST", where, shaped(account.CreateSigningSecretResponse), content(wanted))
 
 
 def delete_signing_secret(secret_id: str) -> Call[None]:
@@ -51,18 +64,27 @@ def create_key(
     name: str = "",
     *,
     permissions: Sequence[str] | None = None,
+    read_only: bool | None = None,
     agent: str | None = None,
+    label_prefix: str | None = None,
     expires_at: datetime | str | None = None,
 ) -> Call[account.CreatedApiKey]:
     """Make an API key that can do no more than the one in use. It is shown this once.
 
     :param permissions: such as ``messages:read``; all that the maker can give when not given.
+    :param read_only: every permission that only looks, instead of ``permissions``.
     :param agent: the only agent that the key can see.
+    :param label_prefix: what the label of every agent that the key can see begins with.
     :param expires_at: when it ends, with an offset from UTC; never when not given.
     """
     until = expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at
     wanted = account.CreateKeyRequest(
-        name=name, permissions=None if permissions is None else list(permissions), agent=agent, expires_at=until
+        name=name,
+        permissions=None if permissions is None else list(permissions),
+        read_only=read_only,
+        agent=agent,
+        label_prefix=label_prefix,
+        expires_at=until,
     )
     return Call("POST", _KEYS, shaped(account.CreatedApiKey), content(wanted))
 
@@ -192,7 +214,7 @@ def list_audit_events(
 ) -> Call[account.ListAuditEventsResponse]:
     """A page of the audit log, newest first.
 
-    :param action: what was done, such as ``keys.create``.
+    :param action: what was done, such as ``key.created``, or ``key.*`` for all that begins so.
     :param user_id: by whom; ``key_prefix`` likewise, for what a key did.
     :param resource_type: on what kind of thing; ``resource_id`` on which.
     :param result: ``ok``, ``refused`` or ``failed``.

@@ -227,6 +227,7 @@ class AsyncE2AClient:
     get_info = awaiting(calls.get_info)
     list_signing_secrets = awaiting(accountcalls.list_signing_secrets)
     create_signing_secret = awaiting(accountcalls.create_signing_secret)
+    rotate_signing_secrets = awaiting(accountcalls.rotate_signing_secrets)
     delete_signing_secret = awaiting(accountcalls.delete_signing_secret)
     list_keys = awaiting(accountcalls.list_keys)
     create_key = awaiting(accountcalls.create_key)

@@ -198,6 +198,7 @@ class E2AClient:
     get_info = blocking(calls.get_info)
     list_signing_secrets = blocking(accountcalls.list_signing_secrets)
     create_signing_secret = blocking(accountcalls.create_signing_secret)
+    rotate_signing_secrets = blocking(accountcalls.rotate_signing_secrets)
     delete_signing_secret = blocking(accountcalls.delete_signing_secret)
     list_keys = blocking(accountcalls.list_keys)
     create_key = blocking(accountcalls.create_key)

@@ -335,15 +335,17 @@ def register_agent(
     name: str | None = None,
     webhook_url: str | None = None,
     agent_mode: AgentMode | None = None,
+    label: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[models.RegisterAgentResponse]:
     """Register an agent: by slug on the deployment's shared domain, or by address on a domain of the account.
 
     :param webhook_url: where its mail is posted; needed in ``cloud`` mode.
+    :param label: groups agents; a key can be limited to labels that begin alike.
     :param agent_mode: ``cloud``, or ``local`` for one that fetches its mail; left to the server when not given.
     """
     request = models.RegisterAgentRequest(
-        slug=slug, email=email, name=name, webhook_url=webhook_url, agent_mode=agent_mode
+        slug=slug, email=email, name=name, webhook_url=webhook_url, agent_mode=agent_mode, label=label
     )
     return calls.register_agent(request, idempotency_key=idempotency_key)
 
@@ -358,6 +360,7 @@ def update_agent(
     hitl_enabled: bool | None = None,
     hitl_ttl_seconds: int | None = None,
     hitl_expiration_action: ExpirationAction | None = None,
+    label: str | None = None,
 ) -> Call[models.Agent]:
     """Change what is given. The ``hitl_`` members say whether a human approves its mail, how long they have, and what
     happens when nobody decides."""
@@ -368,6 +371,7 @@ def update_agent(
         "hitl_enabled": hitl_enabled,
         "hitl_ttl_seconds": hitl_ttl_seconds,
         "hitl_expiration_action": hitl_expiration_action,
+        "label": label,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     return calls.update_agent(email, models.UpdateAgentRequest.model_validate(changes))

@@ -60,12 +60,16 @@ class AuthenticationError(E2AApiError):
     """401: the API key is missing, wrong, revoked or expired."""
 
 
+class QuotaExceededError(E2AApiError):
+    """402: the account has as much as it may have; ``details`` names the quota. Waiting does not help."""
+
+
 class PermissionDeniedError(E2AApiError):
     """403: the API key is good, but may not do this."""
 
 
 class NotFoundError(E2AApiError):
-    """404: there is no such object, or it is somebody else's."""
+    """404: there is no such object, or it is somebody else's. 410: it is over."""
 
 
 class ConflictError(E2AApiError):
@@ -91,9 +95,11 @@ class UnverifiedEmailError(RuntimeError):
 _CLASSES: dict[int, type[E2AApiError]] = {
     400: InvalidRequestError,
     401: AuthenticationError,
+    402: QuotaExceededError,
     403: PermissionDeniedError,
     404: NotFoundError,
     409: ConflictError,
+    410: NotFoundError,
     412: ConflictError,
     413: InvalidRequestError,
     422: InvalidRequestError,

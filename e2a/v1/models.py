@@ -38,6 +38,7 @@ class Agent(Model):
     hitl_enabled: bool | None = None
     hitl_ttl_seconds: int | None = None
     hitl_expiration_action: str | None = None
+    label: str | None = None
 
 
 class ListAgentsResponse(Model):
@@ -55,6 +56,7 @@ class RegisterAgentRequest(Model):
     name: str | None = None
     webhook_url: str | None = None
     agent_mode: AgentMode | None = None
+    label: str | None = None
 
 
 class RegisterAgentResponse(Model):
@@ -74,6 +76,7 @@ class UpdateAgentRequest(Model):
     hitl_enabled: bool | None = None
     hitl_ttl_seconds: int | None = None
     hitl_expiration_action: ExpirationAction | None = None
+    label: str | None = None
 
 
 # --- domains ----------------------------------------------------------------------------------------------------------
