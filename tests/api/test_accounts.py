@@ -19,8 +19,11 @@ from e2a.api.app import build_app
 from e2a.api.auth import Authorizer
 from e2a.api.domains import DomainsResource
 from e2a.api.keys import KeysResource
+from e2a.api.me import MeResource
 from e2a.api.openapi import document
 from e2a.api.secrets import SecretsResource
+from e2a.core.entities import Principal
+from e2a.core.rules.permissions import SELF
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.flows.accounts import Accounts
 from e2a.flows.agents import Agents
@@ -28,6 +31,7 @@ from e2a.flows.bootstrap import bootstrap_user
 from e2a.flows.directory import Directory
 from e2a.flows.domainkeys import DomainKeys
 from e2a.flows.domains import Domains, Key, Record
+from e2a.flows.me import LimitStanding, Me, QuotaStanding, Standing
 from e2a.flows.secrets import SecretBook
 from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase
@@ -43,6 +47,7 @@ class AccountsApiTests(DatabaseTestCase):
         await super().setUp()
         await start(self.db)
         self.dns_status: Any = "found"
+        self.told = Standing()
         directory = Directory(self.db, time.time, operator=OPERATOR_MAILBOX)
         changed = directory.changed
         secrets = SecretBook(self.db, SEALER, time.time, os.urandom, fallback="deployment secret")
@@ -52,6 +57,7 @@ class AccountsApiTests(DatabaseTestCase):
         self.api = build_app(
             [
                 KeysResource(Accounts(self.db, time.time, os.urandom, changed)),
+                MeResource(Me(self.db, self)),
                 SecretsResource(secrets),
                 DomainsResource(domains, "mx.gateway.test"),
                 AgentsResource(agents),
@@ -65,6 +71,9 @@ class AccountsApiTests(DatabaseTestCase):
         await bootstrap_user(self.db, "operator@people.test", SEALER, os.urandom)
         _, self.key = await bootstrap_user(self.db, "ana@people.test", SEALER, os.urandom)
         _, self.other = await bootstrap_user(self.db, "bo@people.test", SEALER, os.urandom)
+
+    async def standing(self, principal: Principal, client_ip: str) -> Standing:
+        return self.told
 
     async def addresses(self, host: str) -> Sequence[str]:
         return ("8.8.8.8",)
@@ -108,7 +117,8 @@ class AccountsApiTests(DatabaseTestCase):
         made = await self.call("POST", "/api/keys", {"permissions": ["audit:read"]}, status=201)
         for route in self.api.routes:
             path = re.sub(r"\{\w+\}", "x", route.path)
-            await self.call(route.method, path, {} if route.body else None, key=made["key"], status=403)
+            if route.action != SELF:
+                await self.call(route.method, path, {} if route.body else None, key=made["key"], status=403)
 
     async def test_documented(self) -> None:
         """Every route here is in the document with its answers."""
@@ -176,6 +186,52 @@ class AccountsApiTests(DatabaseTestCase):
         await self.call("PUT", "/api/v1/agents/bot@agents.test", {"hitl_enabled": False}, key=bound, status=403)
         for path in ("/api/keys", "/api/v1/users/me/signing-secrets", "/api/v1/domains"):
             await self.call("GET", path, key=bound, status=403)
+
+    async def test_labelled_key(self) -> None:
+        """A key with a label prefix makes agents with such labels, sees them alone, and is refused everywhere else."""
+        await self.call("POST", "/api/v1/agents", {"slug": "us", "agent_mode": "local", "label": "us/1"}, status=201)
+        made = await self.call("POST", "/api/keys", {"label_prefix": "eu/", "name": "eu"}, status=201)
+        self.assertEqual((made["label_prefix"], made["agent"], made["read_only"]), ("eu/", None, False))
+        key = made["key"]
+        bot = {"slug": "bot", "agent_mode": "local"}
+        self.assertIn("label", await self.call("POST", "/api/v1/agents", bot, key=key, status=403))
+        await self.call("POST", "/api/v1/agents", {**bot, "label": "eu/1"}, key=key, status=201)
+        listed = await self.call("GET", "/api/v1/agents", key=key)
+        self.assertEqual([(agent["id"], agent["label"]) for agent in listed["agents"]], [("bot@agents.test", "eu/1")])
+        outside = await self.call("GET", "/api/v1/agents/us@agents.test", key=key, status=404)
+        self.assertEqual(await self.call("GET", "/api/v1/agents/no@agents.test", key=key, status=404), outside)
+        for path in ("/api/v1/users/me/signing-secrets", "/api/v1/domains"):
+            await self.call("GET", path, key=key, status=403)
+        self.assertEqual([each["name"] for each in await self.call("GET", "/api/keys", key=key)], ["eu"])
+
+    async def test_read_only_key(self) -> None:
+        """The shorthand makes a key that looks at everything and changes nothing."""
+        made = await self.call("POST", "/api/keys", {"read_only": True}, status=201)
+        self.assertTrue(made["read_only"])
+        await self.call("GET", "/api/v1/agents", key=made["key"])
+        await self.call("POST", "/api/v1/agents", {"slug": "bot"}, key=made["key"], status=403)
+        body = {"read_only": True, "permissions": ["messages:send"]}
+        self.assertIn("read_only", await self.call("POST", "/api/keys", body, status=400))
+
+    async def test_me(self) -> None:
+        """A key is told what it is, whose, what it may do, and how it stands with limits and quotas."""
+        self.told = Standing([LimitStanding("send", 60, 60, None)], [QuotaStanding("agents", 0, 3)])
+        wishes = {"permissions": ["audit:read"], "name": "weak", "expires_at": "2200-01-01T00:00:00Z"}
+        made = await self.call("POST", "/api/keys", wishes, status=201)
+        me = await self.call("GET", "/api/v1/me", key=made["key"])
+        self.assertEqual((me["credential"], me["permissions"], me["read_only"]), ("key", ["audit:read"], True))
+        self.assertEqual((me["user"]["id"], me["user"]["email"]), (made["user_id"], "ana@people.test"))
+        self.assertEqual(me["organisation"]["role"], "owner")
+        shown = ("id", "name", "key_prefix", "agent", "label_prefix", "created_at", "expires_at")
+        self.assertEqual(me["key"], {name: made[name] for name in shown})
+        self.assertEqual(me["limits"], [{"name": "send", "limit": 60, "window_seconds": 60, "remaining": None}])
+        self.assertEqual(me["quotas"], [{"name": "agents", "limit": None, "used": 3, "remaining": None}])
+
+    async def test_me_restricted(self) -> None:
+        """A key for a part of the agents is not told whose it is."""
+        made = await self.call("POST", "/api/keys", {"label_prefix": "eu/"}, status=201)
+        me = await self.call("GET", "/api/v1/me", key=made["key"])
+        self.assertEqual((me["user"], me["key"]["label_prefix"]), (None, "eu/"))
 
     async def test_secrets(self) -> None:
         """A secret is shown whole once; the cap and the floor are 400, what is not there 404."""
@@ -265,6 +321,7 @@ class AccountsApiTests(DatabaseTestCase):
             "hitl_enabled": False,
             "hitl_ttl_seconds": 604800,
             "hitl_expiration_action": "reject",
+            "label": "",
         }
         self.assertEqual(shown, agent)
         change = {"agent_mode": "cloud", "webhook_url": "https://hooks.corp.test/", "name": None, "color": "red"}

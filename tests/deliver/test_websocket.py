@@ -359,6 +359,19 @@ class WholeTests(DatabaseTestCase):
             "agent is no longer in local mode",
         )
 
+    async def test_relabelled_agent(self) -> None:
+        """An agent whose label leaves the key's reach is gone for that key."""
+        await self.execute("UPDATE agents SET label = 'eu/1'; UPDATE api_keys SET label_prefix = 'eu/'")
+        await self.hub.check()
+        await self.ends(
+            "UPDATE agents SET label = 'us/1'; SELECT pg_notify('e2a_changed', 'agent bot@agents.test')",
+            "agent deleted",
+        )
+
+    async def test_creator_who_leaves(self) -> None:
+        """A key ends with its creator's membership, and so do its sockets."""
+        await self.ends("DELETE FROM memberships; SELECT pg_notify('e2a_changed', 'key apk_1')", "key revoked")
+
     async def test_harmless_changes(self) -> None:
         """A notification about a key that is still good closes nothing, nor does the regular check."""
         client = await self.connect()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
 
 from e2a.core.entities import Principal
-from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound
+from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
 from e2a.core.rules.domains import OwnNames
 from e2a.core.rules.permissions import AGENT_PERMISSIONS, ALL_PERMISSIONS
 from e2a.flows import accounts as module
@@ -42,7 +42,7 @@ class KeyTests(DatabaseTestCase):
         self.assertEqual((key.name, key.key_prefix, key.permissions), ("prod", text[:12], ALL_PERMISSIONS))
         self.assertIsNone(key.expires_at)
         holder = await self.directory.principal(text)
-        self.assertEqual(holder, replace(self.owner, key_id=key.id))
+        self.assertEqual(holder, replace(self.owner, key_id=key.id, key_prefix=key.key_prefix))
 
     async def test_only_the_digest_is_kept(self) -> None:
         """No key can be read in the database."""
@@ -94,6 +94,81 @@ class KeyTests(DatabaseTestCase):
         later = datetime.fromtimestamp(MOMENT + 60, UTC)
         key, _ = await self.accounts.create_key(self.owner, expires_at=later)
         self.assertEqual(key.expires_at, later)
+
+    async def test_no_outliving(self) -> None:
+        """What a key makes ends with it at the latest, and a revoked key makes nothing, even where it is cached."""
+        end = datetime(2200, 1, 1, tzinfo=UTC)
+        maker, text = await self.accounts.create_key(self.owner, expires_at=end)
+        holder = await self.directory.principal(text)
+        self.assertEqual((await self.accounts.create_key(holder))[0].expires_at, end)
+        earlier = end - timedelta(minutes=1)
+        self.assertEqual((await self.accounts.create_key(holder, expires_at=earlier))[0].expires_at, earlier)
+        error = await self.refused(BadRequest, holder, expires_at=end + timedelta(seconds=1))
+        self.assertEqual(error.field, "expires_at")
+        await self.accounts.revoke_key(self.owner, maker.id)
+        await self.refused(Unauthenticated, holder)
+
+    async def labelled(self, prefix: str = "eu/", **values: Any) -> Principal:
+        _, text = await self.accounts.create_key(self.owner, label_prefix=prefix, **values)
+        return await self.directory.principal(text)
+
+    async def test_labels(self) -> None:
+        """A key with a label prefix makes keys with prefixes that extend its own, which is what they get by default."""
+        holder = await self.labelled()
+        self.assertEqual(holder.label_prefix, "eu/")
+        for wanted, made in ((None, "eu/"), ("eu/", "eu/"), ("eu/sales", "eu/sales")):
+            self.assertEqual((await self.accounts.create_key(holder, label_prefix=wanted))[0].label_prefix, made)
+        for wanted in ("eu", "us/", "EU/"):
+            await self.refused(Forbidden, holder, label_prefix=wanted)
+
+    async def test_bad_labels(self) -> None:
+        """An empty prefix would be no limit; one that no label can begin with is a mistake."""
+        for wanted in ("", "x" * 129, "a\nb"):
+            error = await self.refused(BadRequest, self.owner, label_prefix=wanted)
+            self.assertEqual(error.field, "label_prefix")
+
+    async def test_labels_and_agents(self) -> None:
+        """A key with a label prefix binds keys to agents that it sees, and they lose the agent when it does."""
+        for address in ("eu@agents.test", "us@agents.test"):
+            await make_agent(self.db, address, organisation=self.owner.organisation_id)
+        await execute(self.db, "UPDATE agents SET label = split_part(id, '@', 1) || '/'")
+        holder = await self.labelled()
+        key, _ = await self.accounts.create_key(holder, agent="eu@agents.test")
+        self.assertEqual((key.agent_id, key.label_prefix), ("eu@agents.test", "eu/"))
+        await self.refused(BadRequest, holder, agent="us@agents.test")
+        error = await self.refused(BadRequest, self.owner, agent="us@agents.test", label_prefix="eu/")
+        self.assertEqual(error.field, "label_prefix")
+
+    async def test_keys_within_reach(self) -> None:
+        """A key with a label prefix lists and revokes the keys that reach no further than itself."""
+        for address in ("eu@agents.test", "us@agents.test"):
+            await make_agent(self.db, address, organisation=self.owner.organisation_id)
+        await execute(self.db, "UPDATE agents SET label = split_part(id, '@', 1) || '/'")
+        whole, _ = await self.accounts.create_key(self.owner, "whole")
+        wider, _ = await self.accounts.create_key(self.owner, "wider", label_prefix="eu")
+        foreign, _ = await self.accounts.create_key(self.owner, "us", agent="us@agents.test")
+        inside, _ = await self.accounts.create_key(self.owner, "eu", agent="eu@agents.test")
+        holder = await self.labelled(name="eu/")
+        self.assertEqual([key.name for key in await self.accounts.list_keys(holder)], ["eu/", "eu"])
+        for key in (whole, wider, foreign):
+            await self.assertFailure(Deferred.fromCoroutine(self.accounts.revoke_key(holder, key.id)), NotFound)
+        await self.accounts.revoke_key(holder, inside.id)
+
+    async def test_audited(self) -> None:
+        """Making and revoking a key is written down, with what it could do and never with its text."""
+        key, text = await self.accounts.create_key(self.owner, "prod", ["messages:read"])
+        await self.accounts.revoke_key(self.owner, key.id)
+        lines = await rows(self.db, "SELECT action, resource_id, user_id, detail FROM audit_events ORDER BY at")
+        self.assertEqual([line.action for line in lines], ["key.created", "key.revoked"])
+        for line in lines:
+            self.assertEqual((line.resource_id, line.user_id), (key.id, self.owner.user_id))
+            self.assertEqual((line.detail["name"], line.detail["permissions"]), ("prod", ["messages:read"]))
+            self.assertNotIn(text[12:], repr(line))
+
+    async def test_refusals_are_not_audited(self) -> None:
+        """A key that was not made leaves no line."""
+        await self.refused(BadRequest, self.owner, agent="none@agents.test")
+        self.assertEqual(await rows(self.db, "SELECT 1 FROM audit_events"), [])
 
     async def test_list(self) -> None:
         """The newest key comes first; revoked ones and those of others are not shown."""

@@ -426,3 +426,92 @@ class OnceTests(AgentTestCase):
         await self.agents.delete(self.ana, made[0].id)
         with self.assertRaises(NotFound):
             await self.agents.register_once(self.ana, key, slug="bot", agent_mode="local")
+
+
+class LabelTests(AgentTestCase):
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.eu = replace(self.ana, label_prefix="eu/")
+
+    async def make_labelled(self, slug: str, label: str) -> str:
+        agent = await self.agents.register(self.ana, slug=slug, agent_mode="local", label=label)
+        self.assertEqual(agent.label, label)
+        return agent.id
+
+    async def test_set_and_cleared(self) -> None:
+        """A label is given with the agent, changed, and taken away."""
+        bot = await self.make_labelled("bot", "eu/sales")
+        for label in ("us/sales", ""):
+            await self.agents.update(self.ana, bot, AgentChange(label=label))
+            self.assertEqual((await self.agents.get(self.ana, bot)).label, label)
+
+    async def test_bad(self) -> None:
+        """A label is at most 128 printable characters."""
+        await self.make_labelled("bot", "x" * 128)
+        for label in ("x" * 129, "a\nb", "a\0"):
+            await self.refused(
+                BadRequest, self.agents.register(self.ana, slug="ant", agent_mode="local", label=label), "label"
+            )
+            await self.refused(
+                BadRequest, self.agents.update(self.ana, "bot@agents.test", AgentChange(label=label)), "label"
+            )
+
+    async def test_within_reach(self) -> None:
+        """A key with a label prefix sees, changes and deletes the agents whose label begins with it."""
+        bot, ant = await self.make_labelled("bot", "eu/1"), await self.make_labelled("ant", "us/1")
+        await self.make_labelled("cat", "")
+        self.assertEqual([agent.id for agent in (await self.agents.list_page(self.eu))[0]], [bot])
+        await self.agents.update(self.eu, bot, AgentChange(name="n"))
+        await self.refused(NotFound, self.agents.get(self.eu, ant))
+        await self.refused(NotFound, self.agents.update(self.eu, ant, AgentChange(name="n")))
+        await self.refused(NotFound, self.agents.delete(self.eu, ant))
+        await self.agents.delete(self.eu, bot)
+
+    async def test_stays_within_reach(self) -> None:
+        """Such a key makes agents with such labels only, and moves none out of its own reach."""
+        for label in ("", "eu", "us/1"):
+            error = await self.refused(
+                Forbidden, self.agents.register(self.eu, slug="bot", agent_mode="local", label=label)
+            )
+            self.assertIn("'eu/'", error.text)
+        bot = (await self.agents.register(self.eu, slug="bot", agent_mode="local", label="eu/1")).id
+        for label in ("", "us/1"):
+            await self.refused(Forbidden, self.agents.update(self.eu, bot, AgentChange(label=label)))
+        self.assertEqual((await self.agents.update(self.eu, bot, AgentChange(label="eu/2"))).label, "eu/2")
+
+    async def test_moved_meanwhile(self) -> None:
+        """An agent that is moved away between the look and the change is not changed."""
+        bot = await self.make_labelled("bot", "us/1")
+        change = AgentChange(name="n")
+        await self.refused(NotFound, self.db.run("update", self.agents._update, self.eu, bot, change))
+        await self.refused(NotFound, self.db.run("delete", self.agents._delete, self.eu, bot))
+        self.assertEqual((await self.agents.get(self.ana, bot)).name, "")
+
+    async def test_repeated(self) -> None:
+        """What the whole account made under a request's key is not shown to a key that does not see it."""
+        key = once(self.ana.organisation_id, "register agent", "k", b"1")
+        await self.agents.register_once(self.ana, key, slug="bot", agent_mode="local")
+        await self.refused(
+            NotFound, self.agents.register_once(self.eu, key, slug="bot", agent_mode="local", label="eu/1")
+        )
+
+
+class AuditTests(AgentTestCase):
+    async def test_lines(self) -> None:
+        """Making, changing and deleting an agent is written down once each, and a webhook's address never."""
+        bot = (await self.local()).id
+        await self.agents.update(self.ana, bot, AgentChange(hitl_enabled=True, webhook_url=HOOK))
+        await self.refused(BadRequest, self.agents.update(self.ana, bot, AgentChange(webhook_url="http://10.0.0.1/")))
+        await self.refused(NotFound, self.agents.delete(self.bo, bot))
+        await self.agents.delete(self.ana, bot)
+        lines = await rows(
+            self.db, "SELECT action, organisation_id, resource_type, resource_id, detail FROM audit_events ORDER BY at"
+        )
+        self.assertEqual([line.action for line in lines], ["agent.created", "agent.updated", "agent.deleted"])
+        for line in lines:
+            whom = (line.organisation_id, line.resource_type, line.resource_id)
+            self.assertEqual(whom, (self.ana.organisation_id, "agent", bot))
+            self.assertNotIn("hooks.corp.test", repr(line.detail))
+        self.assertEqual(
+            lines[1].detail, {"changed": ["hitl_enabled", "webhook_url"], "values": {"hitl_enabled": True}}
+        )

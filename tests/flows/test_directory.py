@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2a.core.entities import Principal, Recipient
 from e2a.core.errors import NotFound, Unauthenticated, Unavailable
+from e2a.core.rules.permissions import ALL_PERMISSIONS, ROLE_PERMISSIONS
 from e2a.core.trust import apikeys
 from e2a.flows.accounts import Accounts, make_key
 from e2a.flows.directory import MISS, Directory
@@ -319,11 +320,27 @@ class KeyTests(DatabaseTestCase):
         return key.id, text
 
     async def test_principal(self) -> None:
-        """A key stands for its organisation, user, permissions and agent."""
+        """A key stands for its organisation, user, agent, and the permissions that such a key can have."""
         key_id, text = await self.key(agent_id="bot@agents.test")
-        permissions = frozenset({"agents:read", "keys:write"})
+        permissions = frozenset({"agents:read"})
         expected = Principal(ORGANISATION, USER, permissions, key_id, "bot@agents.test", key_prefix=text[:12])
         self.assertEqual(await self.directory.principal(text), expected)
+
+    async def test_labelled(self) -> None:
+        """A key stands for the labels that it is limited to."""
+        _, text = await self.key(label_prefix="eu/")
+        self.assertEqual((await self.directory.principal(text)).label_prefix, "eu/")
+
+    async def test_role(self) -> None:
+        """A key does what its creator's role gives today: less after a demotion, nothing after they left."""
+        key_id, text = await self.key(permissions=ALL_PERMISSIONS)
+        self.assertEqual((await self.directory.principal(text)).permissions, set(ALL_PERMISSIONS))
+        await execute(self.db, "UPDATE memberships SET role = 'member'")
+        self.directory.changed(f"key {key_id}")
+        self.assertEqual((await self.directory.principal(text)).permissions, ROLE_PERMISSIONS["member"])
+        await execute(self.db, "DELETE FROM memberships")
+        self.clock.advance(5.1)
+        await self.assertFailure(Deferred.fromCoroutine(self.directory.principal(text)), Unauthenticated)
 
     async def test_unknown(self) -> None:
         """A key that nobody has, or whose text differs in one digit, opens nothing."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from e2a.core.entities import InboundMessage, Principal
-from e2a.core.errors import BadRequest, Conflict, NotFound
+from e2a.core.errors import BadRequest, Conflict, NotFound, Unauthenticated
 from e2a.core.rules.permissions import ALL_PERMISSIONS
 from e2a.core.trust import signing
 from e2a.core.trust.pagetoken import PageTokens
@@ -57,7 +58,7 @@ class MailboxTests(DatabaseTestCase):
         await make_agent(self.db, BOT)
         await make_agent(self.db, HOOK, mode="cloud", webhook_url="https://hook.test/x")
         (self.organisation,) = await self.rows("SELECT DISTINCT organisation_id FROM agents")
-        self.owner = Principal(self.organisation[0], "user", frozenset(ALL_PERMISSIONS), "key")
+        self.owner = Principal(self.organisation[0], "user", frozenset(ALL_PERMISSIONS))
         self.stranger = Principal("org_other", "user", frozenset(ALL_PERMISSIONS), "key")
         self.bound = Principal(self.organisation[0], "user", frozenset(ALL_PERMISSIONS), "key", agent_id=HOOK)
         self.cpu = Inline()
@@ -249,6 +250,18 @@ class MailboxTests(DatabaseTestCase):
         self.patch(self.mailbox, "_waiting", taken)
         waiting = Deferred.fromCoroutine(self.mailbox.wait(self.owner, BOT, None, NOTHING, 5))
         await self.assertFailure(waiting, NotFound)  # type: ignore[arg-type]
+
+    async def test_wait_outlives_the_key(self) -> None:
+        """A key that was revoked while it waited is told of no mail."""
+        message = (await self.mailbox.detail(self.owner, BOT, await self.add(1))).message
+
+        async def revoked(*args: Any) -> tuple[InboundMessage | None, int]:
+            return message, 1
+
+        self.patch(self.mailbox, "_waiting", revoked)
+        gone = replace(self.owner, key_id="apk_revoked")
+        waiting = Deferred.fromCoroutine(self.mailbox.wait(gone, BOT, None, NOTHING, 5))
+        await self.assertFailure(waiting, Unauthenticated)  # type: ignore[arg-type]
 
     async def test_wait(self) -> None:
         """Waiting hands on cursor, filters and time-out once the agent is known to be the asker's."""
