@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
+from e2a.core.entities import Origin
 from e2a.core.errors import BadRequest, E2AError, TooManyRequests
 from e2a.core.ids import RandomBytes
 
@@ -39,14 +40,28 @@ _STYLE = (
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#17191c}dt{color:#9a9fa5}pre{background:#24272b}"
     "iframe{border-color:#444}a,button+button{color:#7fb2f0}}"
 )
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
+def policy(*, forms: str = "'self'", script: str = "") -> str:
+    """A Content-Security-Policy that allows the page's own style, and nothing from anywhere.
+
+    :param forms: where forms may go.
+    :param script: the text of the one script that may run.
+    """
+    scripts = f"script-src 'sha256-{_sha256(script)}'; " if script else ""
+    return (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; {scripts}form-action {forms}; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+_STYLE_HASH = _sha256(_STYLE)
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": policy(),
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -55,6 +70,10 @@ _HEADERS = {
     "Server": "e2a",
 }
 
+#: Request headers that pages may read.
+_READ = ("host", "origin", "sec-fetch-site", "user-agent")
+#: Characters of a User-Agent header that are kept.
+LONGEST_USER_AGENT = 200
 #: Fields of a query or a form.
 _MOST_FIELDS = 50
 
@@ -66,25 +85,41 @@ ClientAddress = Callable[[Request], str]
 class Page:
     """:ivar body: HTML, everything dynamic in it escaped.
     :ivar headers: set on top of those that every page has.
+    :ivar cookies: ``Set-Cookie`` values.
     """
 
     status: int
     title: str
     body: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request. :ivar values: query and form fields, the first of each name; of one that both give, the form's."""
+    """One request.
+
+    :ivar values: query and form fields, the first of each name; of one that both give, the form's.
+    :ivar headers: those that some page reads, by lower-case name.
+    """
 
     path: str
     values: Mapping[str, str]
     client_ip: str
+    method: str = "GET"
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
 
     @property
     def token(self) -> str:
         return self.values.get("token") or self.values.get("t") or ""
+
+    @property
+    def origin(self) -> Origin:
+        """Where it comes from, for the audit log."""
+        agent = self.headers.get("user-agent", "").replace("\0", "")
+        return Origin(self.client_ip, agent[:LONGEST_USER_AGENT], self.request_id)
 
 
 class Handler(Protocol):
@@ -106,10 +141,20 @@ def paragraph(text: str) -> str:
 
 def form(path: str, token: str, content: str) -> str:
     """A form that posts back to the page's own path. :param content: HTML with its buttons."""
-    return (
-        f'<form method="post" action="{escape(path)}"><input type="hidden" name="token" value="{escape(token)}">'
-        f"{content}</form>"
+    return posting(path, {"token": token}, content)
+
+
+def posting(action: str, fields: Mapping[str, str], content: str) -> str:
+    """A form with hidden fields. :param content: HTML with its buttons."""
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in fields.items()
     )
+    return f'<form method="post" action="{escape(action)}">{hidden}{content}</form>'
+
+
+def link(url: str, text: str) -> str:
+    """A link in a paragraph of its own."""
+    return f'<p><a href="{escape(url)}">{escape(text)}</a></p>'
 
 
 def button(name: str, value: str, label: str) -> str:
@@ -165,13 +210,23 @@ class Pages(Resource):
         request.setResponseCode(page.status)
         for name, value in {**_HEADERS, **page.headers, "Content-Length": str(len(content))}.items():
             request.setHeader(name, value)
+        for cookie in page.cookies:
+            request.responseHeaders.addRawHeader("Set-Cookie", cookie)
         if request.method != b"HEAD":
             request.write(content)
         request.finish()
 
     async def _page(self, request: Any, act: Callable[[Visit], Awaitable[Page]], request_id: str) -> Page:
         try:
-            visit = Visit(request.path.decode("ascii"), _values(request), self._client_address(request))
+            visit = Visit(
+                request.path.decode("ascii"),
+                _values(request),
+                self._client_address(request),
+                request.method.decode("ascii"),
+                _cookies(request),
+                {name: value for name in _READ if (value := request.getHeader(name)) is not None},
+                request_id,
+            )
             return await act(visit)
         except CancelledError:
             raise
@@ -189,6 +244,12 @@ class Pages(Resource):
         except Exception:
             self._log.failure("request {request_id} failed", Failure(), request_id=request_id)
             return Page(500, "This did not work", paragraph(f"Internal error; the request id is {request_id}."))
+
+
+def _cookies(request: Any) -> dict[str, str]:
+    return {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in (request.received_cookies or {}).items()
+    }
 
 
 def _values(request: Any) -> dict[str, str]:
