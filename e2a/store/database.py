@@ -40,9 +40,10 @@ DRAIN_SECONDS = 10
 #: standby.
 _PASSING_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 _PASSING_CODES = frozenset({"55P03", "25006", "25P03"})
-#: The transaction met another one and lost; running it again is the answer (PostgreSQL manual, 13.5).
+#: Serialisation failure and deadlock: the transaction met another one and lost; running it again is the answer
+#: (PostgreSQL manual, 13.5).
 _COLLISIONS = frozenset({"40001", "40P01"})
-#: How often ``serializable`` runs its work at the most, and the longest pause before the second time, in seconds; each
+#: How often ``insist`` runs its work at the most, and the longest pause before the second time, in seconds; each
 #: further one may be twice as long.
 ATTEMPTS = 8
 FIRST_PAUSE = 0.02
@@ -149,16 +150,16 @@ class Database:
         """As :meth:`run`, read-only, with every statement seeing the same moment."""
         return await self._transaction(name, b"begin isolation level repeatable read read only;", work, args)
 
-    async def serializable(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """As :meth:`run`, as if no other such transaction ran meanwhile. ``work`` is run again, from the start, when it
-        collides with another one.
+    async def insist(self, name: str, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """As :meth:`run`, for work that is big enough to collide with others: it is run again, from the start, when it
+        has lost against another transaction.
 
         :raises Unavailable: also when it still collides after ``ATTEMPTS``.
         """
         pause = FIRST_PAUSE
         for attempt in range(ATTEMPTS):
             try:
-                return await self._transaction(name, b"begin isolation level serializable;", work, args)
+                return await self.run(name, work, *args)
             except Collision:
                 if attempt == ATTEMPTS - 1:
                     raise
