@@ -52,7 +52,8 @@ class AgentsResource:
         summary="Register an agent, by slug on the shared domain or by address on a domain of the account",
         body=models.NewAgent,
         answers={201: models.CreatedAgent},
-        errors=(400, 409, 422),
+        errors=(400, 402, 409, 422),
+        limit="register",
     )
     async def register(self, call: Call) -> Any:
         wanted: models.NewAgent = call.body

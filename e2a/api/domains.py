@@ -37,7 +37,7 @@ class DomainsResource:
         summary="Claim a domain; asking again answers the same claim",
         body=models.NewDomain,
         answers={201: models.Domain},
-        errors=(400, 409),
+        errors=(400, 402, 409),
     )
     async def claim(self, call: Call) -> Any:
         (shown,) = await self._shown(await self._domains.claim(call.principal, call.body.domain))

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from e2a.core.errors import E2AError, TooManyRequests
+from e2a.core.errors import Busy, E2AError, TooManyRequests
 
 from .routing import Reply
 
@@ -79,7 +79,7 @@ def refusal(error: E2AError, *, problem: bool, request_id: str) -> Reply:
     headers = {}
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="e2a"'
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TooManyRequests | Busy):
         headers["Retry-After"] = str(error.retry_after)
     elif error.status == 503:
         headers["Retry-After"] = str(UNAVAILABLE_RETRY)

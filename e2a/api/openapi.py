@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from e2a.core.rules.limits import COUNTED_BY
 from e2a.core.rules.permissions import PUBLIC, SELF
 
 from .errors import PROBLEM
@@ -23,6 +24,15 @@ _PATH_PARAMETERS = {
     "id": "an identifier as lists show it",
     "index": "the number of an attachment, from 0",
     "domain": "a domain name",
+}
+
+
+#: What limited operations answer, refusals included; absent where this deployment has no such limit, and where nothing
+#: was counted.
+_LIMIT_HEADERS = {
+    "X-RateLimit-Limit": "how many requests there may be in the window",
+    "X-RateLimit-Remaining": "how many of them are left",
+    "X-RateLimit-Reset": "the Unix time at which the oldest of those counted stops to count",
 }
 
 
@@ -72,6 +82,10 @@ def document(routes: Iterable[Route], *, version: str, server: str) -> dict[str,
                 }
                 for status in sorted({status for route in routes for status in _errors(route)})
             },
+            "headers": {
+                name: {"description": description, "schema": {"type": "integer"}}
+                for name, description in _LIMIT_HEADERS.items()
+            },
         },
     }
 
@@ -100,6 +114,10 @@ def _errors(route: Route) -> set[int]:
         statuses |= {400, 413}
     if route.query:
         statuses.add(400)
+    if route.limit is not None:
+        statuses.add(429)
+    if route.load is not None:
+        statuses |= {429, 503}
     return statuses
 
 
@@ -130,9 +148,13 @@ def _operation(route: Route, refs: Any) -> dict[str, Any]:
             "required": bool(route.body.model_json_schema().get("required")),
             "content": {"application/json": {"schema": refs[route.body, "validation"]}},
         }
+    if route.limit is not None:
+        operation["x-rate-limit"] = {"name": route.limit, "counted_by": COUNTED_BY[route.limit]}
     answers: dict[str, Any] = {}
     for status, model in sorted(route.answers.items()):
         answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if route.limit is not None:
+            answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMIT_HEADERS}
         if model is not None:
             answer["content"] = {route.media_type: {"schema": refs[model, "serialization"]}}
         elif status == 200 and route.media_type != "application/json":

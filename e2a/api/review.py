@@ -140,6 +140,7 @@ class Review:
         answers={200: None},
         errors=(404,),
         media_type="application/octet-stream",
+        load="work",
     )
     async def attachment(self, call: Call) -> Any:
         number = call.path["index"]
@@ -157,6 +158,7 @@ class Review:
         errors=(400, 403, 404, 409, 413, 422, 503),
         query=[WAIT],
         max_body=MESSAGE_BODY,
+        load="work",
     )
     async def approve(self, call: Call) -> Any:
         wanted: Approval = call.body

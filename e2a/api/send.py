@@ -12,7 +12,7 @@ from e2a.flows.writing import Writing
 from .routing import MESSAGE_BODY, Call, route
 from .submitting import WAIT, Outcome, answered, once_of, seconds_of
 
-_ERRORS = (400, 403, 404, 409, 413, 422, 429, 503)
+_ERRORS = (400, 402, 403, 404, 409, 413, 422, 429, 503)
 
 
 class _Asked(BaseModel):
@@ -91,6 +91,8 @@ class Sending:
         errors=_ERRORS,
         query=[WAIT],
         max_body=MESSAGE_BODY,
+        limit="send",
+        load="work",
     )
     async def send(self, call: Call) -> Any:
         wanted: NewMessage = call.body
@@ -114,6 +116,8 @@ class Sending:
         errors=_ERRORS,
         query=[WAIT],
         max_body=MESSAGE_BODY,
+        limit="send",
+        load="work",
     )
     async def reply(self, call: Call) -> Any:
         wanted: NewReply = call.body
@@ -139,6 +143,8 @@ class Sending:
         errors=_ERRORS,
         query=[WAIT],
         max_body=MESSAGE_BODY,
+        limit="send",
+        load="work",
     )
     async def forward(self, call: Call) -> Any:
         wanted: NewForward = call.body
@@ -163,6 +169,8 @@ class Sending:
         answers={200: Outcome, 202: Outcome},
         errors=(403, 404, 422, 429),
         query=[WAIT],
+        limit="send",
+        load="work",
     )
     async def test(self, call: Call) -> Any:
         once = once_of(call, "test")

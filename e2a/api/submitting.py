@@ -108,7 +108,7 @@ def answered(submitted: Submitted, **extra: Any) -> Reply:
         raise DeliveryFailed(f"no recipient accepted the message: {replies}"[:1000], details=outcome(submitted))
     status = 202 if message.status in ("pending_approval", "queued", "unknown") else 200
     headers = {REPLAYED: "true"} if submitted.replayed else {}
-    return Reply({**outcome(submitted), **extra}, status, headers)
+    return Reply({**outcome(submitted), **extra}, status, headers, allowance=submitted.allowance)
 
 
 def recipient(found: OutboundRecipient) -> dict[str, Any]:

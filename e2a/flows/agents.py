@@ -15,6 +15,7 @@ from e2a.core.rules.agents import check_label, display_name
 from e2a.core.rules.agents import label as checked_label
 from e2a.core.rules.domains import OwnNames
 from e2a.core.rules.idempotency import Once
+from e2a.core.rules.limits import Quotas
 from e2a.core.rules.permissions import require, require_unbound
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.store import agents as store
@@ -25,6 +26,7 @@ from e2a.store.rows import Cursor
 
 from .bootstrap import operator_address
 from .ports import Changed, Transactions, nobody
+from .quotas import check_agents
 from .scope import lock_agent, the_agent
 
 MOST_AGENTS = 10_000
@@ -63,6 +65,7 @@ class AgentChange:
 class Agents:
     """:param own: the deployment's names, in stored spelling.
     :param changed: told of what changed here without waiting for the notification to come round.
+    :param quotas: what every organisation may have unless it has quotas of its own.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Agents:
         own: OwnNames,
         production: bool,
         changed: Changed = nobody,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._addresses = addresses
@@ -82,6 +86,7 @@ class Agents:
         self._operator = operator_address(own)
         self._production = production
         self._changed = changed
+        self._quotas = quotas or Quotas()
 
     async def get(self, principal: Principal, agent_id: str) -> Agent:
         """:raises NotFound: unknown, another organisation's, or beyond the key's reach."""
@@ -141,6 +146,7 @@ class Agents:
         :raises BadRequest: ``field`` says what is wrong.
         :raises Forbidden: the label is beyond the key's reach.
         :raises Conflict: the address is taken, or there are too many agents.
+        :raises QuotaExceeded: the organisation has as many agents as it may.
         """
         agent, _ = await self.register_once(
             principal,
@@ -239,6 +245,7 @@ class Agents:
             raise BadRequest(f"{name} is not verified yet", field="email")
         if await store.has_agents(cur, organisation_id, MOST_AGENTS):
             raise Conflict(f"an account can have at most {MOST_AGENTS} agents; delete some first")
+        await check_agents(cur, organisation_id, self._quotas)
         if not await store.add_agent(cur, agent_id, organisation_id, domain.id, **values):
             raise Conflict("this address is taken")
         agent = await store.get_agent(cur, organisation_id, agent_id)

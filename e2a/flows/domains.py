@@ -10,6 +10,7 @@ from e2a.core.entities import Domain, Principal
 from e2a.core.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unavailable
 from e2a.core.mail.addresses import AddressError, normal_domain
 from e2a.core.rules.domains import OwnNames, claimable, new_proof
+from e2a.core.rules.limits import Quotas
 from e2a.core.rules.permissions import require_whole_account
 from e2a.store import domains as store
 from e2a.store.dkimkeys import DkimKey
@@ -19,6 +20,7 @@ from e2a.verify.records import RecordReport
 
 from .domainkeys import DomainKeys
 from .ports import Changed, Transactions, nobody
+from .quotas import check_domains
 
 MOST_DOMAINS = 500
 
@@ -35,6 +37,7 @@ class Domains:
     """:param own: the deployment's names, in stored spelling.
     :param production: whether a claim must be proved by DNS; in development asking to verify is enough.
     :param changed: told of what changed here without waiting for the notification to come round.
+    :param quotas: what every organisation may have unless it has quotas of its own.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Domains:
         own: OwnNames,
         production: bool,
         changed: Changed = nobody,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -55,6 +59,7 @@ class Domains:
         self._own = own
         self._production = production
         self._changed = changed
+        self._quotas = quotas or Quotas()
 
     async def list_claims(self, principal: Principal) -> list[Domain]:
         """The organisation's claims, newest first."""
@@ -70,6 +75,7 @@ class Domains:
 
         :raises BadRequest: no domain name, one of the service's own, or one that another account has proved.
         :raises Conflict: there are too many claims.
+        :raises QuotaExceeded: the organisation has as many as it may.
         """
         require_whole_account(principal)
         name = claimable(text, self._own)
@@ -86,6 +92,7 @@ class Domains:
             raise BadRequest("this domain cannot be registered", field="domain")
         if await store.count_domains(cur, organisation_id) >= MOST_DOMAINS:
             raise Conflict(f"an account can have at most {MOST_DOMAINS} domains; delete some first")
+        await check_domains(cur, organisation_id, self._quotas)
         return await store.claim_domain(cur, organisation_id, name, new_proof(self._random))
 
     async def report(self, principal: Principal, text: str) -> tuple[Domain, Sequence[Record]]:

@@ -9,7 +9,7 @@ from e2a.core.entities import Envelope, Principal, Recipient
 from e2a.core.errors import MailboxFull, NeverFits, NotFound, QuotaExceeded
 from e2a.core.rules.limits import QuotaName, Quotas
 from e2a.core.rules.permissions import require_whole_account
-from e2a.store import audit
+from e2a.store import agents, audit, domains
 from e2a.store import quotas as store
 from e2a.store.rows import Cursor
 
@@ -33,12 +33,24 @@ async def quotas_of(cur: Cursor, organisation_id: str, defaults: Quotas) -> Quot
     return defaults.overridden(await store.own_quotas(cur, organisation_id) or {})
 
 
-async def check_room(cur: Cursor, organisation_id: str, name: QuotaName, used: int, defaults: Quotas) -> None:
-    """Refuse one more of what is counted. The organisation must be locked, so that two do not take the last place.
+async def check_agents(cur: Cursor, organisation_id: str, defaults: Quotas) -> None:
+    """Refuse one more agent. The organisation must be locked, so that two do not take the last place.
 
     :raises QuotaExceeded: there are as many as may be.
     """
-    (await quotas_of(cur, organisation_id, defaults)).check(name, used)
+    most = (await quotas_of(cur, organisation_id, defaults)).agents
+    if most and await agents.has_agents(cur, organisation_id, most):
+        raise QuotaExceeded("agents", most)
+
+
+async def check_domains(cur: Cursor, organisation_id: str, defaults: Quotas) -> None:
+    """The same for one more claim on a domain.
+
+    :raises QuotaExceeded: there are as many as may be.
+    """
+    most = (await quotas_of(cur, organisation_id, defaults)).domains
+    if most and await domains.count_domains(cur, organisation_id) >= most:
+        raise QuotaExceeded("domains", most)
 
 
 async def count_message(cur: Cursor, organisation_id: str, own: int | None, defaults: Quotas) -> None:

@@ -7,17 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..api.auth import FindSession
 from ..api.keys import KeysResource
 from ..api.me import MeResource
 from ..api.members import MembersResource
 from ..api.secrets import SecretsResource
+from ..api.sessiongate import SessionGate
 from ..flows.accounts import Accounts
 from ..flows.invitations import Invitations
-from ..flows.me import Me, Unlimited
+from ..flows.me import Me
 from ..flows.people import People
 from ..web.pages import Handler
 from .ground import Ground
+from .signin import signing_in
 from .writing import Desk
 
 
@@ -25,12 +26,12 @@ from .writing import Desk
 class Accounting:
     """:ivar resources: the REST side.
     :ivar pages: what people open in a browser, by path.
-    :ivar session: from a request's cookies to the signed-in person.
+    :ivar gate: from a request's cookies to the signed-in person.
     """
 
     resources: Sequence[object]
     pages: Mapping[str, Handler]
-    session: FindSession | None = None
+    gate: SessionGate
 
 
 def accounting(ground: Ground, writers: Desk) -> Accounting:
@@ -45,8 +46,10 @@ def accounting(ground: Ground, writers: Desk) -> Accounting:
     )
     resources = [
         KeysResource(accounts),
-        MeResource(Me(ground.database, Unlimited())),
+        MeResource(Me(ground.database, ground.limiting.rates)),
         SecretsResource(ground.secrets),
         MembersResource(people, invitations),
     ]
-    return Accounting(resources, {})
+    signin = signing_in(ground, accounts)
+    resources.append(signin.resource)
+    return Accounting(resources, {**signin.pages}, signin.gate)

@@ -36,6 +36,7 @@ from ..flows.directory import Directory
 from ..flows.inbound import Inbound
 from ..flows.intake import GroupIntake
 from ..flows.live import LiveRights
+from ..flows.quotas import Storage
 from ..flows.readiness import Readiness
 from ..flows.retention import Retention
 from ..flows.secrets import SecretBook
@@ -62,6 +63,7 @@ from .domainkeys import domain_keys
 from .doors import Door, bind, http_door, smtp_door
 from .ground import Ground
 from .lifecycle import DRAIN_SECONDS, Stack
+from .limiting import limiting
 from .metrics import LagProbe, PrometheusMetrics
 from .options import own_names, sealer_of, with_secret
 from .rest import rest_site
@@ -189,7 +191,8 @@ class Gateway:
         hub = Hub(LiveRights(database))
         signing = Signing(database, sealer, self._cpu, now, sender_domain=self._own.sender)
         changed = _all_of(directory.changed, secrets.changed, signing.changed, hub.changed)
-        writers = desk(self._reactor, settings, self._own, database, directory, signing, sealer, self._cpu)
+        limits = limiting(settings, database)
+        writers = desk(self._reactor, settings, self._own, database, directory, signing, sealer, self._cpu, limits)
         keys = domain_keys(database, resolver, sealer, self._cpu, self._own, changed)
         reviews = reviewing(self._reactor, settings, database, writers.outbound, sealer, self._cpu)
 
@@ -230,12 +233,22 @@ class Gateway:
         stack.on_stop("WebSockets", hub.close)
         readiness = Readiness(database, lambda: listener.connected, signs_of_life, now=time.monotonic)
         ground = Ground(
-            self._reactor, settings, self._own, database, resolver, directory, secrets, sealer, self._cpu, changed
+            self._reactor,
+            settings,
+            self._own,
+            database,
+            resolver,
+            directory,
+            secrets,
+            sealer,
+            self._cpu,
+            changed,
+            limits,
         )
         people = accounting(ground, writers)
         site, end_waiting = rest_site(ground, keys, hub, readiness, writers, reviews, people)
         self._end_waiting = end_waiting, writers.outcomes.stop
-        factory = self._smtp(database, resolver, directory, sealer)
+        factory = self._smtp(database, resolver, directory, sealer, limits.storage)
         self._open(stack, factory, site, lambda: _missing(database, listener))
 
     def _deliveries(
@@ -286,7 +299,9 @@ class Gateway:
         self._metrics.gauge("oldest_outbox_message_seconds", lambda: self._outbox[1], "how long the oldest has waited")
         self._metrics.gauge("failed_deliveries", lambda: self._backlog.failed, "deliveries that ran out of attempts")
 
-    def _smtp(self, database: Database, resolver: Resolver, directory: Directory, sealer: Sealer) -> InboundFactory:
+    def _smtp(
+        self, database: Database, resolver: Resolver, directory: Directory, sealer: Sealer, storage: Storage
+    ) -> InboundFactory:
         """Mail in."""
         settings = self._settings
         intake = GroupIntake(database, time.time, self._metrics, usage=settings.usage_tracking)
@@ -307,6 +322,7 @@ class Gateway:
             hostname=settings.smtp.domain,
             now=time.time,
             random=os.urandom,
+            storage=storage,
         )
         limits = Limits(
             max_message_bytes=settings.max_message_bytes,

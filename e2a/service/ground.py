@@ -14,6 +14,7 @@ from ..flows.ports import Cpu
 from ..flows.secrets import SecretBook
 from ..store.database import Database
 from ..verify.resolver import Resolver
+from .limiting import Limiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Ground:
     sealer: Sealer
     cpu: Cpu
     changed: Callable[[str], None]
+    limiting: Limiting
 
     @property
     def public_url(self) -> str:

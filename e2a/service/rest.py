@@ -67,6 +67,7 @@ def rest_site(
         own=own,
         production=settings.production,
         changed=ground.changed,
+        quotas=ground.limiting.quotas,
     )
     agents = Agents(
         database,
@@ -75,6 +76,7 @@ def rest_site(
         own=own,
         production=settings.production,
         changed=ground.changed,
+        quotas=ground.limiting.quotas,
     )
     info = Info(
         shared_domain=own.shared,
@@ -109,12 +111,14 @@ def rest_site(
     client_address = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
     api = build_app(
         resources,
-        Authorizer(ground.directory.principal, people.session),
+        Authorizer(ground.directory.principal, people.gate.find),
         clock=ground.reactor,
         random=os.urandom,
         client_address=client_address,
         message_body=body_for(settings.max_message_bytes),
         cpu=ground.cpu,
+        limiter=ground.limiting.rates,
+        concurrency=ground.limiting.concurrency,
     )
     pages = {DelegationPage.path: DelegationPage(delegations), **reviews.pages, **people.pages}
     web = Pages(pages, api, client_address=client_address, random=os.urandom)

@@ -19,6 +19,7 @@ from ..flows.outbound import Outbound
 from ..flows.outcomes import Outcomes
 from ..flows.ports import Cpu, Transactions
 from ..flows.writing import Writing
+from .limiting import Limiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ def desk(
     senders: Senders,
     sealer: Sealer,
     cpu: Cpu,
+    limits: Limiting,
 ) -> Desk:
     """Everything between a request to send and the outbox."""
     outcomes = Outcomes(database, clock)
@@ -58,6 +60,9 @@ def desk(
         reaches_people=settings.sending,
         max_message_bytes=settings.max_message_bytes,
         usage=settings.usage_tracking,
+        limit=limits.send,
+        quotas=limits.quotas,
+        full=limits.storage.full,
         delegated=delegated,
     )
     return Desk(outcomes, outbound, Writing(database, outbound, cpu, operator=operator_address(own)))

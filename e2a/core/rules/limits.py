@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from e2a.core.errors import QuotaExceeded, TooManyRequests
+from e2a.core.errors import TooManyRequests
 
 #: Characters of a key that are stored as they are; longer ones are hashed.
 _LONGEST = 300
@@ -111,16 +111,6 @@ class Quotas:
     def overridden(self, own: Mapping[QuotaName, int | None]) -> Quotas:
         """These, with an organisation's own put over them where it has any."""
         return replace(self, **{name: value for name, value in own.items() if value is not None})
-
-    def check(self, name: QuotaName, used: int, more: int = 1) -> None:
-        """Refuse what would go over a quota.
-
-        :param used: how much there is already.
-        :raises QuotaExceeded: naming the quota.
-        """
-        most = self.of(name)
-        if most and used + more > most:
-            raise QuotaExceeded(name, most)
 
 
 QUOTAS: tuple[QuotaName, ...] = ("agents", "domains", "storage_bytes", "messages_per_day")
