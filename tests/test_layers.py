@@ -113,6 +113,8 @@ EXCEPTIONS = {
     "core/trust/idtoken.py": ("joserfc",),
     "verify/resolver.py": ("twisted.names", "twisted.internet", "twisted.python"),
     "cli/serve.py": ("twisted.scripts", "e2a.service"),
+    "cli/operator.py": ("e2a.service",),
+    "service/doctor/certificate.py": ("cryptography",),
 }
 
 #: The core gets time, randomness, environment and files from its callers.

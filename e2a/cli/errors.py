@@ -17,6 +17,8 @@ REFUSED = 5
 LIMITED = 6
 UNAVAILABLE = 7
 NOTHING_CAME = 8
+WARNINGS = 10
+FAILURES = 11
 INTERRUPTED = 130
 
 #: Every exit code with its meaning; scripts may rely on both.
@@ -30,6 +32,8 @@ EXIT_CODES = (
     (LIMITED, "a rate limit or a quota is used up"),
     (UNAVAILABLE, "the server cannot be reached, or it failed"),
     (NOTHING_CAME, "waited as long as it was told to, and nothing came"),
+    (WARNINGS, "`e2a doctor` found something doubtful, and nothing that does not work"),
+    (FAILURES, "`e2a doctor` found something that does not work"),
     (INTERRUPTED, "interrupted from the keyboard (`e2a listen` ends with 0)"),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import account, deliveries, demo, inbox, listen, login, writing
+from . import account, deliveries, demo, inbox, listen, login, operator, writing
 from .agents import agents, delegations
 from .completion import completion
 from .credentials import keys, secrets
@@ -66,17 +66,22 @@ def serve(config: str | None) -> None:
 @main.command()
 @click.argument("email")
 @_CONFIG
-def bootstrap(email: str, config: str | None) -> None:
+@click.option(
+    "--sign-in-link/--no-sign-in-link",
+    default=None,
+    help="Print a link that signs the user in to the dashboard, once, within 15 minutes (default: in development).",
+)
+def bootstrap(email: str, config: str | None, sign_in_link: bool | None) -> None:
     """Make a user with an API key, whether the daemon runs or not.
 
     An existing user keeps everything and gets one more key.
     """
     from . import serve as daemon
 
-    daemon.bootstrap(email, config)
+    daemon.bootstrap(email, config, sign_in_link)
 
 
-for each in (account, deliveries, demo, inbox, listen, login, writing):
+for each in (account, deliveries, demo, inbox, listen, login, operator, writing):
     each.commands(main)
 for command in (agents, delegations, completion, keys, secrets, domains, pending, config_group):
     main.add_command(command)

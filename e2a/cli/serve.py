@@ -18,7 +18,8 @@ _MISSING = (
 
 
 @contextmanager
-def _server_installed() -> Iterator[None]:
+def server_installed() -> Iterator[None]:
+    """Where the daemon's code is imported: a missing library ends the command with what to install."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -29,7 +30,7 @@ def _server_installed() -> Iterator[None]:
 
 def serve(config: str | None) -> None:
     """Run the daemon until it is told to stop; does not return before."""
-    with _server_installed():
+    with server_installed():
         from twisted.scripts.twistd import run
 
         from ..service import tap  # noqa: F401 - a missing library is reported before twistd starts
@@ -45,19 +46,26 @@ def key_for(email: str) -> str:
     return _made(email, None).key
 
 
-def bootstrap(email: str, config: str | None) -> None:
-    """Print the user and the new key to standard output; the process ends with 1 when that fails."""
-    made = _made(email, config)
+def bootstrap(email: str, config: str | None, sign_in_link: bool | None = None) -> None:
+    """Print the user and the new key to standard output; the process ends with 1 when that fails.
+
+    :param sign_in_link: whether to make and print a link that signs the user in; None: in development only, and beside
+        the output, which programs may read.
+    """
+    made = _made(email, config, sign_in_link)
     click.echo(f"User:    {made.email} (id={made.user_id})")
     click.echo(f"API key: {made.key}")
+    if made.link:
+        click.echo(f"Sign in: {made.link}", err=not sign_in_link)
+        click.echo("The link signs in once, within 15 minutes.", err=True)
     click.echo("Keep the key now: it is stored hashed and cannot be shown again.", err=True)
 
 
-def _made(email: str, config: str | None) -> Made:
-    with _server_installed():
+def _made(email: str, config: str | None, sign_in_link: bool | None = None) -> Made:
+    with server_installed():
         from ..service.bootstrap import run
         from ..service.options import settings_or_exit
-    made = run(settings_or_exit(config), email)
+    made = run(settings_or_exit(config), email, sign_in_link)
     if made.error:
         raise click.ClickException(made.error)
     return made

@@ -168,8 +168,9 @@ class SecretBook:
         leaving = [secret for secret in earlier if secret.retires_at is None]
         await store.set_retirement(cur, principal.organisation_id, [secret.id for secret in leaving], end)
         for secret in leaving:
-            detail = {"name": secret.name, "retires_at": int(end.timestamp())}
-            await audit.record(cur, principal, "secret.superseded", "secret", secret.id, **detail)
+            await audit.record(
+                cur, principal, "secret.superseded", "secret", secret.id, name=secret.name, overlap_seconds=overlap
+            )
         return created
 
     async def _room(self, cur: Cursor, organisation_id: str) -> list[SigningSecret]:

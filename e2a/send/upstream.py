@@ -85,6 +85,16 @@ class UpstreamServer:
         except CancelledError:
             return Transmission({}, withheld=True)
 
+    async def probe(self) -> str:
+        """Open a session as for a message, log in where that is configured, and leave; what was agreed upon, in words.
+
+        :raises SessionError: a message would not have got so far.
+        """
+        client = await self._dial()
+        words = ["TLS" if client.secure else "no TLS", "logged in" if self._server.username else "no login"]
+        client.quit()
+        return ", ".join(words)
+
     def close(self) -> None:
         """Close idle sessions; those in use are closed when their message is done."""
         self._pool.close()

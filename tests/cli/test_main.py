@@ -82,5 +82,5 @@ class Command(TestCase):
 
     def test_own_faults_are_not_hidden(self) -> None:
         """A missing module of e2a itself is a fault of ours, not a missing extra."""
-        with self.assertRaises(ModuleNotFoundError), serve._server_installed():
+        with self.assertRaises(ModuleNotFoundError), serve.server_installed():
             raise ModuleNotFoundError("No module named 'e2a.x'", name="e2a.x")

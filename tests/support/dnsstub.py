@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_TYPES = {"A": 1, "CNAME": 5, "MX": 15, "TXT": 16, "AAAA": 28}
+_TYPES = {"A": 1, "CNAME": 5, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
 _NAMES = {number: name for name, number in _TYPES.items()}
 _NOERROR, _SERVFAIL, _NXDOMAIN = 0, 2, 3
 _UDP_LIMIT = 512
@@ -42,7 +42,7 @@ def _rdata(kind: str, text: str) -> bytes:
     if kind == "MX":
         preference, host = text.split()
         return struct.pack("!H", int(preference)) + _wire_name(host)
-    if kind == "CNAME":
+    if kind in ("CNAME", "PTR"):
         return _wire_name(text)
     return ipaddress.ip_address(text).packed
 
