@@ -26,14 +26,14 @@ from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from e2a.core.entities import Origin, Principal
-from e2a.core.errors import BadRequest, E2AError, NotFound, TooManyRequests
+from e2a.core.errors import BadRequest, E2AError, NotFound, TooManyRequests, Unauthenticated
 from e2a.core.ids import RandomBytes
 from e2a.core.rules import permissions
 from e2a.core.rules.limits import Allowance
 from e2a.flows.ports import Cpu
 
 from . import body, errors, limiting
-from .auth import Authorizer
+from .auth import Authorizer, bearer_token
 from .limiting import Concurrency, Limiter, counts_client, counts_user
 from .pacing import send_flow
 from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Flow, Reply, Route, Stream, body_for, routes_of
@@ -42,6 +42,8 @@ from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Flow, Reply, Route, S
 INLINE_BODY = 262_144
 #: Stands for the request's client address; ``site`` reads it from trusted proxies.
 ClientAddress = Callable[[http.Request], str]
+#: Told a token that was refused.
+Refused = Callable[[str, Origin], object]
 
 #: A client that takes a long answer slower than this many octets a second is cut off.
 SLOWEST_READER = 65_536
@@ -82,8 +84,10 @@ class Api(Resource):
         cpu: Cpu | None = None,
         limiter: Limiter | None = None,
         concurrency: Concurrency | None = None,
+        refused: Refused | None = None,
     ) -> None:
         super().__init__()
+        self._refused = refused
         self._cpu = cpu
         self._limiter = limiter
         self._concurrency = concurrency or Concurrency(lambda: 0.5)
@@ -229,11 +233,25 @@ class Api(Resource):
         """The caller, if credential, permission and agent binding allow this route; None if it is public."""
         if route.action == permissions.PUBLIC:
             return None
-        principal = await self._authorizer.principal(request, query_token=route.query_token)
+        try:
+            principal = await self._authorizer.principal(request, query_token=route.query_token)
+        except Unauthenticated:
+            self._note_refusal(request)
+            raise
         if principal.agent_id is not None and "email" in path and path["email"].lower() != principal.agent_id:
             raise NotFound
         permissions.require(principal, route.action)
         return replace(principal, origin=self._origin(request))
+
+    def _note_refusal(self, request: Request) -> None:
+        if self._refused is None:
+            return
+        try:
+            token = bearer_token(request)
+        except Unauthenticated:
+            return
+        if token is not None:
+            self._refused(token, self._origin(request))
 
     def _origin(self, request: Request) -> Origin:
         agent = (request.getHeader("user-agent") or "").replace("\0", "")
@@ -402,6 +420,7 @@ def build_app(
     cpu: Cpu | None = None,
     limiter: Limiter | None = None,
     concurrency: Concurrency | None = None,
+    refused: Refused | None = None,
 ) -> Api:
     """The API as one twisted.web resource.
 
@@ -411,5 +430,6 @@ def build_app(
     :param cpu: where long bodies are read; None: where the request is.
     :param limiter: counts for the limits that routes declare; None: there are none.
     :param concurrency: how much may be under way at one time.
+    :param refused: told of bearer tokens that were refused, and where they came from.
     """
-    return Api(resources, authorizer, clock, random, client_address, message_body, cpu, limiter, concurrency)
+    return Api(resources, authorizer, clock, random, client_address, message_body, cpu, limiter, concurrency, refused)

@@ -52,6 +52,15 @@ def between(low: int, high: int) -> Callable[[int], int]:
     return check
 
 
+def zero_or(low: int, high: int) -> Callable[[int], int]:
+    def check(value: int) -> int:
+        if value and not low <= value <= high:
+            raise ValueError(f"must be 0 or between {low} and {high}")
+        return value
+
+    return check
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in words:

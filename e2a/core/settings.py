@@ -19,6 +19,7 @@ import yaml
 from . import settingchecks as checks
 from .errors import SettingsError
 from .settingsections import (
+    Audit,
     Database,
     Dns,
     Feedback,
@@ -86,6 +87,7 @@ class Settings:
     log: Log = field(default=Log())
     limits: Limits = field(default=Limits())
     quotas: Quotas = field(default=Quotas())
+    audit: Audit = field(default=Audit())
     feedback: Feedback = field(default=Feedback())
     warnings: tuple[str, ...] = ()
 

@@ -376,6 +376,18 @@ class Quotas:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """The log of what was done in each organisation."""
+
+    retention_days: int = key(
+        365,
+        "E2A_AUDIT_RETENTION_DAYS",
+        "Days for which lines of the audit log are kept, 7 to 730. 0: for ever.",
+        check=checks.zero_or(7, 730),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Feedback:
     """Where feedback goes, besides the database."""
 

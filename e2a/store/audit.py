@@ -11,7 +11,7 @@ import orjson
 
 from e2a.core.entities import AuditEvent, AuditResult, Principal
 
-from .rows import Cursor, execute, many
+from .rows import Cursor, execute, many, maybe
 
 # The id begins with the time, like a UUIDv7: the newest lines are neighbours in the index.
 _RECORD = """
@@ -50,6 +50,11 @@ _REFUSED_LATELY = """
         WHERE organisation_id = %s AND resource_type = 'key' AND resource_id = %s AND action = 'key.refused'
             AND at > now() - interval '1 hour'
     ) AS found
+"""
+_DEAD_KEY = """
+    SELECT organisation_id, user_id, id AS key_id, key_prefix,
+        CASE WHEN revoked_at IS NOT NULL THEN 'revoked' ELSE 'expired' END AS reason
+    FROM api_keys WHERE key_hash = %s AND (revoked_at IS NOT NULL OR expires_at <= now())
 """
 _FORGET = """
     WITH old AS (
@@ -147,6 +152,22 @@ async def list_events(
     """Newest first."""
     sql, values = listing(organisation_id, filters, before=before, limit=limit)
     return await many(cur, sql, values, load_event)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadKey:
+    """:ivar reason: ``revoked`` or ``expired``."""
+
+    organisation_id: str
+    user_id: str
+    key_id: str
+    key_prefix: str
+    reason: str
+
+
+async def dead_key(cur: Cursor, digest: bytes) -> DeadKey | None:
+    """The key with this digest, if it was good once and is no more."""
+    return await maybe(cur, _DEAD_KEY, (digest,), lambda row: DeadKey(*row))
 
 
 async def refused_lately(cur: Cursor, organisation_id: str, key_id: str) -> bool:
