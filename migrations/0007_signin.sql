@@ -10,7 +10,8 @@ CREATE TABLE identities (
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (issuer, subject)
 );
-CREATE INDEX identities_user ON identities (user_id);
+-- One for each issuer: another subject with the same address is somebody else.
+CREATE UNIQUE INDEX identities_user ON identities (user_id, issuer);
 
 -- One row for each sign-in that a browser has begun, deleted by whoever comes back with its state. Nonce and PKCE verifier are
 -- derived, not stored.

@@ -12,7 +12,8 @@ from e2a.core.errors import Unauthenticated
 #: From an API key to its holder; raises ``Unauthenticated`` for a bad one and ``Unavailable`` when that cannot be
 #: known.
 Authenticate = Callable[[str], Awaitable[Principal]]
-#: From a request's cookies to the signed-in person, None without a session.
+#: From a request's cookies to the signed-in person, None without a session. Raises ``Forbidden`` when the request may be
+#: another site's doing.
 FindSession = Callable[[Request], Awaitable[Principal | None]]
 
 #: No credential of ours is longer; what is longer is not worth a hash.
@@ -53,6 +54,7 @@ class Authorizer:
 
         :param query_token: whether the route takes ``?token=`` as well, for WebSocket clients that cannot set headers.
         :raises Unauthenticated: no credential, or a bad one.
+        :raises Forbidden: a session's cookie without proof that its owner means it.
         """
         token = bearer_token(request)
         if token is None and query_token:
@@ -61,7 +63,7 @@ class Authorizer:
                 token = given.decode("ascii") or None
         if token is not None:
             return await self._authenticate(token)
-        if self._session is not None and not query_token:
+        if self._session is not None:
             principal = await self._session(request)
             if principal is not None:
                 return principal

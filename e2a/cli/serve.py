@@ -43,7 +43,7 @@ def key_for(email: str) -> str:
 
     :raises ClickException: that failed.
     """
-    return _made(email, None).key
+    return _made(email, None, sign_in_link=False).key
 
 
 def bootstrap(email: str, config: str | None, sign_in_link: bool | None = None) -> None:

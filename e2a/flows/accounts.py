@@ -1,26 +1,25 @@
-"""People, their organisations, API keys and sessions."""
+"""People, their organisations and API keys."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from e2a.core import ids
 from e2a.core.entities import ApiKey, Principal, User
 from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
 from e2a.core.rules.agents import label
-from e2a.core.rules.permissions import ALL_PERMISSIONS, grant
+from e2a.core.rules.permissions import grant
 from e2a.core.trust import apikeys
 from e2a.core.trust.sealing import Sealer
-from e2a.store import audit, keys, organisations, sessions, users
+from e2a.store import audit, keys, organisations, users
 from e2a.store.rows import Cursor
 
 from .ports import Changed, Now, Transactions, nobody
 from .scope import find_agent
 from .secrets import DEFAULT_NAME, make_secret
 
-SESSION = timedelta(days=30)
 MOST_KEYS = 1000
 
 
@@ -202,36 +201,6 @@ class Accounts:
         if revoked is None:
             raise NotFound
         await audit.record(cur, principal, "key.revoked", "key", key_id, **_described(revoked))
-
-    # --- sessions -------------------------------------------------------------------------------------------------
-
-    async def open_session(self, user_id: str) -> str:
-        """Sign a user in for 30 days; answers the token, which is stored as a hash only."""
-        return await self._database.run("open session", self._open_session, user_id)
-
-    async def _open_session(self, cur: Cursor, user_id: str) -> str:
-        organisation = await organisations.organisation_of(cur, user_id)
-        if organisation is None:
-            raise Unauthenticated
-        token = apikeys.mint(self._random)
-        await sessions.add_session(cur, token.digest, user_id, organisation.id, self._moment() + SESSION)
-        return token.text
-
-    async def session(self, token: str) -> Principal | None:
-        """Who is signed in by this token; None when it is unknown, ended or expired."""
-        if not apikeys.well_formed(token):
-            return None
-        found = await self._database.run("session", sessions.find_session, apikeys.digest(token), self._moment())
-        if found is None:
-            return None
-        return Principal(found.organisation_id, found.user_id, frozenset(ALL_PERMISSIONS))
-
-    async def close_session(self, token: str) -> None:
-        """Sign out; an unknown token is signed out already."""
-        await self._database.run("close session", sessions.drop_session, apikeys.digest(token))
-
-    def _moment(self) -> datetime:
-        return datetime.fromtimestamp(self._now(), UTC)
 
 
 def _no_such_agent() -> BadRequest:

@@ -157,3 +157,23 @@ class Upstream(Protocol):
         Cancelling ends the attempt at once: what was not transmitted whole is ``withheld``, otherwise ``unknown``.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An HTTP answer, whatever its status."""
+
+    status: int
+    body: bytes
+
+
+class FetchFailed(Exception):
+    """There was no answer, not in time, or too long a one. The text is one phrase for the log."""
+
+
+class Fetch(Protocol):
+    """One HTTP request to a service that the operator named."""
+
+    async def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Fetched:
+        """:raises FetchFailed: there is no whole answer."""
+        ...

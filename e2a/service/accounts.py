@@ -18,6 +18,7 @@ from ..flows.me import Me
 from ..flows.people import People
 from ..web.pages import Handler
 from .ground import Ground
+from .rights import data_rights
 from .signin import signing_in
 from .writing import Desk
 
@@ -52,4 +53,5 @@ def accounting(ground: Ground, writers: Desk) -> Accounting:
     ]
     signin = signing_in(ground, accounts)
     resources.append(signin.resource)
+    resources += data_rights(ground)
     return Accounting(resources, {**signin.pages}, signin.gate)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,6 +15,7 @@ from twisted.python.failure import Failure
 from ..core.errors import E2AError, SettingsError, Unavailable
 from ..core.settings import Settings
 from ..flows.bootstrap import bootstrap_user
+from ..flows.signin import LINK, make_link
 from ..store import schema
 from ..store.database import Database
 from .options import sealer_of, with_secret
@@ -20,28 +23,34 @@ from .options import sealer_of, with_secret
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """:ivar error: why nothing was made; ``""`` when all is well."""
+    """:ivar link: signs the user in once; "" when none was made.
+    :ivar error: why nothing was made; ``""`` when all is well.
+    """
 
     email: str = ""
     user_id: str = ""
     key: str = ""
+    link: str = ""
     error: str = ""
 
 
-def run(settings: Settings, email: str) -> Made:
-    """Make or find the user and mint a key named ``bootstrap``. Runs the reactor, so it works once per process."""
+def run(settings: Settings, email: str, sign_in_link: bool | None = None) -> Made:
+    """Make or find the user and mint a key named ``bootstrap``. Runs the reactor, so it works once per process.
+
+    :param sign_in_link: whether to make a link that signs the user in as well; None: in development only.
+    """
     from twisted.internet import reactor
 
     try:
         settings = with_secret(settings)
         if settings.database.url:
-            return _completed(reactor, make(reactor, settings, settings.database.url, email))
+            return _completed(reactor, make(reactor, settings, settings.database.url, email, sign_in_link))
         from .embedded import EmbeddedPostgres
 
         embedded = EmbeddedPostgres(settings.data_dir)
         dsn = embedded.start()
         try:
-            return _completed(reactor, make(reactor, settings, dsn, email))
+            return _completed(reactor, make(reactor, settings, dsn, email, sign_in_link))
         finally:
             embedded.stop()
     except SettingsError as error:
@@ -51,7 +60,7 @@ def run(settings: Settings, email: str) -> Made:
         return Made(error=f"the database cannot be reached: {reason}" if isinstance(error, Unavailable) else reason)
 
 
-async def make(reactor: Any, settings: Settings, dsn: str, email: str) -> Made:
+async def make(reactor: Any, settings: Settings, dsn: str, email: str, sign_in_link: bool | None = None) -> Made:
     """The same on a database that runs.
 
     :raises E2AError: the database cannot be reached, or ``email`` is no address.
@@ -62,9 +71,21 @@ async def make(reactor: Any, settings: Settings, dsn: str, email: str) -> Made:
     try:
         await schema.apply(database)
         user, key = await bootstrap_user(database, email, sealer, os.urandom)
+        link = ""
+        if sign_in_link or (sign_in_link is None and not settings.production):
+            token = await database.run("sign-in link", make_link, user.id, datetime.now(UTC), os.urandom)
+            link = f"{_address(settings)}{LINK}?token={token}"
     finally:
         await database.stop()
-    return Made(user.email, user.id, key)
+    return Made(user.email, user.id, key, link)
+
+
+def _address(settings: Settings) -> str:
+    """Where a browser on this machine finds the daemon, without a trailing slash."""
+    if settings.http.public_url:
+        return settings.http.public_url.rstrip("/")
+    port = re.search(r":([0-9]+)(?:$|:)", settings.http.listen_addr)
+    return f"http://localhost:{port[1] if port else 8080}"
 
 
 def _completed(reactor: Any, work: Coroutine[Any, Any, Made]) -> Made:

@@ -34,6 +34,7 @@ from ..flows.domains import Domains
 from ..flows.live import LiveFeeds, LongPoll
 from ..flows.mailbox import Mailbox
 from ..flows.readiness import Readiness
+from ..flows.refusals import Refusals
 from ..flows.suppressions import Suppressions
 from ..web.delegation import DelegationPage
 from ..web.pages import Pages
@@ -119,6 +120,7 @@ def rest_site(
         cpu=ground.cpu,
         limiter=ground.limiting.rates,
         concurrency=ground.limiting.concurrency,
+        refused=Refusals(database, now).note,
     )
     pages = {DelegationPage.path: DelegationPage(delegations), **reviews.pages, **people.pages}
     web = Pages(pages, api, client_address=client_address, random=os.urandom)

@@ -41,6 +41,7 @@ _STYLE = (
     "iframe{border-color:#444}a,button+button{color:#7fb2f0}}"
 )
 
+
 def policy(*, forms: str = "'self'", script: str = "") -> str:
     """A Content-Security-Policy that allows the page's own style, and nothing from anywhere.
 
@@ -247,9 +248,7 @@ class Pages(Resource):
 
 
 def _cookies(request: Any) -> dict[str, str]:
-    return {
-        name.decode("latin-1"): value.decode("latin-1") for name, value in (request.received_cookies or {}).items()
-    }
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in (request.received_cookies or {}).items()}
 
 
 def _values(request: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Keys people make, sessions, the first user, and what a start makes sure of."""
+"""Keys people make, the first user, and what a start makes sure of."""
 
 from __future__ import annotations
 
@@ -198,39 +198,6 @@ class KeyTests(DatabaseTestCase):
         self.assertEqual(len(failed), 2)
         await self.accounts.revoke_key(self.owner, (await self.accounts.list_keys(self.owner))[0].id)
         await self.accounts.create_key(self.owner)
-
-
-class SessionTests(DatabaseTestCase):
-    async def setUp(self) -> None:
-        await super().setUp()
-        self.clock = Clock()
-        self.clock.advance(MOMENT)
-        self.accounts = Accounts(self.db, self.clock.seconds, os.urandom)
-        self.owner = await make_tenant(self.db, "owner")
-
-    async def test_open_and_close(self) -> None:
-        """A session stands for its user until it is closed; the token is stored as a hash only."""
-        token = await self.accounts.open_session(self.owner.user_id)
-        self.assertEqual(await self.accounts.session(token), self.owner)
-        (row,) = await rows(self.db, "SELECT row_to_json(s)::text AS text FROM user_sessions s")
-        self.assertNotIn(token[4:], row.text)
-        await self.accounts.close_session(token)
-        self.assertIsNone(await self.accounts.session(token))
-        await self.accounts.close_session(token)
-
-    async def test_thirty_days(self) -> None:
-        """A session ends after thirty days."""
-        token = await self.accounts.open_session(self.owner.user_id)
-        self.clock.advance(30 * 86_400 - 1)
-        self.assertIsNotNone(await self.accounts.session(token))
-        self.clock.advance(1)
-        self.assertIsNone(await self.accounts.session(token))
-
-    async def test_junk(self) -> None:
-        """What is no token is no session, and a key is none either."""
-        _, key = await self.accounts.create_key(self.owner)
-        for token in ("", "\0", "e2a_", key):
-            self.assertIsNone(await self.accounts.session(token), token)
 
 
 class UserTests(DatabaseTestCase):

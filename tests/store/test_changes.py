@@ -21,6 +21,7 @@ from e2a.store import changes
 from e2a.store.listener import CHANGED, Listener
 from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase
+from tests.support.signin import sessions_of, sign_in
 from tests.support.tenants import OWN, SEALER, make_tenant, start
 
 
@@ -69,10 +70,10 @@ class ChangeTests(DatabaseTestCase):
 
     async def test_sessions(self) -> None:
         """A closed session is announced by the digest of its token, never by the token."""
-        accounts = Accounts(self.db, now, os.urandom)
-        token = await accounts.open_session(self.ana.user_id)
-        await accounts.close_session(token)
-        await accounts.close_session(token)
+        token, principal = await sign_in(self.db, self.ana.user_id)
+        book = sessions_of(self.db)
+        await book.close(token, principal)
+        await book.close(token, principal)
         await self.check(f"session {apikeys.digest(token).hex()}")
 
     async def test_secrets(self) -> None:

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from e2a.core.errors import BadRequest, Forbidden
 
+#: The cookie that holds a session's token, and the one that ties a sign-in under way to its browser.
+SESSION_COOKIE = "e2a_session"
+STATE_COOKIE = "e2a_oauth_state"
 #: Where a person is after signing in.
 HOME = "/dashboard"
 #: Characters of a path to go on to, and of the two parameters of the command line's hand-off.
@@ -18,6 +21,11 @@ LONGEST_CLI_STATE = 512
 
 # Visible ASCII without the quotation mark, and without the backslash, which browsers read as a slash.
 _PATH = re.compile(r"/[!#-\[\]-~]*")
+
+
+def cookie(name: str, value: str, seconds: int, *, secure: bool) -> str:
+    """A ``Set-Cookie`` value (RFC 6265 4.1). :param seconds: 0 removes the cookie."""
+    return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
 
 
 def same_origin(header: Callable[[str], str | None], origin: str, *, required: bool = False) -> bool:

@@ -48,7 +48,7 @@ class Attempts:
         self._random = random
 
     def browser(self, cookie: str) -> str:
-        """The cookie's value, if it is one of ours, else a new one: several sign-ins may be under way in one browser."""
+        """The cookie's value, if it is one of ours, else a new one: one browser may have several sign-ins under way."""
         return cookie if _BROWSER.fullmatch(cookie) else self._random(16).hex()
 
     def state(self) -> str:

@@ -11,8 +11,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import Key, import_key
 
-#: Signature algorithm to the key type it needs. Symmetric ones and ``none`` are not among them: whoever knows the client
-#: secret could make such tokens, or everybody.
+#: Signature algorithm to the key type it needs. Symmetric ones and ``none`` are not among them: such tokens could be
+#: made by whoever knows the client secret, or by everybody.
 ALGORITHMS = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
 #: Seconds by which the provider's clock may differ from ours.
 SKEW = 60.0
@@ -73,8 +73,8 @@ def verify(
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
         raise TokenRefused("the nonce is not ours")
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or "\0" in subject:
-        raise TokenRefused("sub is missing or too long")
+    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+        raise TokenRefused("sub is missing or not usable")
     return claims
 
 
