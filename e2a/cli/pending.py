@@ -53,7 +53,8 @@ def list_pending(session: Session, status: str) -> None:
         last = remaining(each.get("approval_expires_at", ""), out.now())
         if status != "pending_approval":
             last = each["status"]
-        out.line(one_line(f'{each["id"]}  {each["agent_id"]} → {to}  "{each["subject"]}"') + f"  {last}")
+        parts = (each["id"], f"{each['agent_id']} → {to}", f'"{each["subject"]}"', last)
+        out.line("  ".join(one_line(part) for part in parts))
 
 
 @client_command(pending, "show")

@@ -30,7 +30,7 @@ def form(message: dict[str, Any]) -> str:
     lines += [f"{name}: {', '.join(message.get(name.lower()) or [])}".rstrip() for name in _ADDRESSES]
     if message.get("body_html"):
         lines.insert(3, "# The message has an HTML part too. It is dropped when the text is changed.")
-    return "\n".join([*lines, "", _lines(message.get("body_text") or "")]) + "\n"
+    return "\n".join([*lines, "", _lines(message.get("body_text") or "").rstrip("\n")]) + "\n"
 
 
 def parsed(text: str) -> Edited:

@@ -35,27 +35,27 @@ def list_values(session: Session) -> None:
 
 
 @client_command(config, "get")
-@click.argument("key", metavar="KEY")
-def get(session: Session, key: str) -> None:
+@click.argument("name", metavar="KEY")
+def get(session: Session, name: str) -> None:
     """Print one value; nothing when it is not set."""
-    _known(key)
-    value = session.config.get(key)
-    session.out.show({key: value}, *([value] if value else []))
+    _known(name)
+    value = session.config.get(name)
+    session.out.show({name: value}, *([value] if value else []))
 
 
 @client_command(config, "set")
-@click.argument("key", metavar="KEY")
+@click.argument("name", metavar="KEY")
 @click.argument("value")
-def set_value(session: Session, key: str, value: str) -> None:
+def set_value(session: Session, name: str, value: str) -> None:
     """Store one value; an empty one removes it."""
-    _known(key)
-    if key == "api_url" and value:
+    _known(name)
+    if name == "api_url" and value:
         value = checked_url(value)
     changed: Config = session.config
-    changed.set(key, value)
+    changed.set(name, value)
     changed.save()
-    session.out.show({key: _short(key, value)}, f"{key}={_short(key, value)}")
-    variable = KEYS[key]
+    session.out.show({name: _short(name, value)}, f"{name}={_short(name, value)}")
+    variable = KEYS[name]
     if variable and session.surroundings.environ.get(variable):
         session.out.hint(f"{variable} is set and goes before it.")
 

@@ -31,7 +31,7 @@ class DemoTests(SystemCase):
         return {**daemon.environment, **own} | ({"E2A_API_KEY": api.key} if api else {})
 
     def counts(self) -> dict[str, int]:
-        return {table: sql(f"SELECT count(*) FROM {table}", self.dsn)[0][0] for table in _TABLES}  # noqa: S608
+        return {table: sql(f"SELECT count(*) FROM {table}", self.dsn)[0][0] for table in _TABLES}
 
     def test_on_the_shared_domain(self) -> None:
         """The demo sends, receives, checks, answers, and leaves the account as it was."""
