@@ -1,5 +1,5 @@
 """What is forgotten, and when: expired messages with their bytes, old fingerprints, sessions, keys of repeatable
-requests, counted events, bytes without a copy.
+requests, counted events, invitations, the audit log, accounts whose deletion was interrupted, bytes without a copy.
 
 Every step is one short transaction, so that a large backlog never holds up the mail that arrives meanwhile.
 """
@@ -7,23 +7,33 @@ Every step is one short transaction, so that a large backlog never holds up the 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
 
-from e2a.store import idempotency, limits, retention
+from e2a.store import audit, idempotency, limits, retention
 
+from .erasure import Erasure
 from .ports import Metrics, Transactions
 
 
 class Retention:
-    """Any number of replicas may do this at once: they skip each other's rows."""
+    """Any number of replicas may do this at once: they skip each other's rows.
+
+    :param erasure: finishes deletions of accounts that were interrupted; None: there is nobody to do it.
+    :param audit_days: how long lines of the audit log are kept; 0: for ever.
+    """
 
     _log = Logger()
 
-    def __init__(self, database: Transactions, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Transactions, metrics: Metrics, *, erasure: Erasure | None = None, audit_days: int = 0
+    ) -> None:
         self._database = database
         self._metrics = metrics
+        self._erasure = erasure
+        self._audit_days = audit_days
         self._stopping = False
 
     async def forget(self) -> None:
@@ -36,11 +46,19 @@ class Retention:
         await self._batches("sessions", retention.forget_sessions)
         await self._batches("idempotency keys", idempotency.forget)
         await self._batches("rate events", limits.forget_events)
+        await self._batches("invitations", retention.forget_invitations)
+        if self._audit_days:
+            forget = partial(audit.forget, days=self._audit_days, limit=retention.BATCH)
+            await self._batches("audit events", forget)
+        if self._erasure is not None and not self._stopping:
+            self._report("accounts", await self._erasure.resume())
         await self._sweep()
 
     def stop(self) -> None:
         """End after the batch in hand; the rest is found again next time."""
         self._stopping = True
+        if self._erasure is not None:
+            self._erasure.stop()
 
     async def _batches(self, what: str, work: Callable[..., Awaitable[int]]) -> None:
         total = 0

@@ -33,6 +33,7 @@ from ..flows.bootstrap import OPERATOR, ensure_start, operator_address
 from ..flows.bounces import Bounces
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
+from ..flows.erasure import Erasure
 from ..flows.inbound import Inbound
 from ..flows.intake import GroupIntake
 from ..flows.live import LiveRights
@@ -210,7 +211,9 @@ class Gateway:
         secrets.clear()
         signing.clear()
 
-        self._workers(stack, database, directory, secrets, hub)
+        erasure = Erasure(database, sealer, os.urandom, operator=operator_address(self._own), changed=changed)
+        forgetting = Retention(database, self._metrics, erasure=erasure, audit_days=settings.audit.retention_days)
+        self._workers(stack, database, directory, secrets, hub, forgetting)
         looking_after = DomainKeysWorker(self._reactor, keys)
         looking_after.start()
         stack.on_stop("DKIM keys", looking_after.stop)
@@ -268,7 +271,15 @@ class Gateway:
         self._metrics.gauge("webhook_requests", lambda: worker.in_flight, "webhook deliveries claimed and not finished")
         return worker, client
 
-    def _workers(self, stack: Stack, database: Database, directory: Directory, secrets: SecretBook, hub: Hub) -> None:
+    def _workers(
+        self,
+        stack: Stack,
+        database: Database,
+        directory: Directory,
+        secrets: SecretBook,
+        hub: Hub,
+        forgetting: Retention,
+    ) -> None:
         """What happens by itself, now and then."""
 
         async def remember_use() -> None:
@@ -280,7 +291,7 @@ class Gateway:
             self._backlog = await database.run("backlog", read_backlog)
             self._outbox = await database.run("outbox backlog", outbox_rows.read_backlog)
 
-        retention = RetentionWorker(self._reactor, Retention(database, self._metrics))
+        retention = RetentionWorker(self._reactor, forgetting)
         retention.start()
         stack.on_stop("retention", retention.stop)
         for name, interval, work in (

@@ -43,6 +43,13 @@ _EXPIRED_SESSIONS = """
     )
     DELETE FROM user_sessions AS s USING old WHERE s.token_hash = old.token_hash
 """
+_OLD_INVITATIONS = """
+    WITH old AS (
+        SELECT id FROM invitations
+        WHERE least(expires_at, accepted_at, revoked_at) < now() - interval '30 days' LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM invitations AS i USING old WHERE i.id = old.id
+"""
 
 
 async def forget_expired_messages(cur: Cursor, limit: int = BATCH) -> int:
@@ -60,6 +67,11 @@ async def forget_fingerprints(cur: Cursor, limit: int = BATCH) -> int:
 async def forget_sessions(cur: Cursor, limit: int = BATCH) -> int:
     """Remove expired sessions."""
     return await execute(cur, _EXPIRED_SESSIONS, (limit,))
+
+
+async def forget_invitations(cur: Cursor, limit: int = BATCH) -> int:
+    """Remove invitations 30 days after they were accepted, withdrawn, or ran out."""
+    return await execute(cur, _OLD_INVITATIONS, (limit,))
 
 
 async def sweep_raws(cur: Cursor, after: str = "", limit: int = BATCH) -> tuple[str, int]:

@@ -1,0 +1,37 @@
+"""The owner's rights over the data, put together: export, deletion, the audit log."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from ..api.account import AccountResource
+from ..api.audit import AuditResource
+from ..core.trust.pagetoken import PageTokens
+from ..flows.audit import AuditLog
+from ..flows.bootstrap import operator_address
+from ..flows.dataexport import SNAPSHOTS, DataExport, Exporting
+from ..flows.erasure import Erasure
+from .ground import Ground
+
+
+def data_rights(ground: Ground) -> Sequence[object]:
+    """The REST side."""
+    database, settings, now = ground.database, ground.settings, time.time
+    exporting = Exporting(
+        database,
+        ground.cpu,
+        now,
+        # A snapshot holds a connection for minutes; most of them stay for everybody else.
+        snapshots=max(1, min(SNAPSHOTS, settings.database.pool_size // 4)),
+        directory=settings.data_dir if os.path.isdir(settings.data_dir) else None,
+    )
+    tokens = PageTokens(*ground.sealer.derive_all("page tokens"))
+    erasure = Erasure(
+        database, ground.sealer, os.urandom, operator=operator_address(ground.own), changed=ground.changed
+    )
+    return [
+        AccountResource(DataExport(database, exporting, now), erasure),
+        AuditResource(AuditLog(database, exporting, tokens)),
+    ]
