@@ -123,6 +123,10 @@ class World:
                 "E2A_SMTP_MAX_CONNECTIONS": "1000",
                 "E2A_SMTP_MAX_CONNECTIONS_PER_ADDRESS": "1000",
                 "E2A_LOG_LEVEL": "warn",
+                "E2A_LIMITS_POLL_PER_MINUTE": "0",
+                "E2A_LIMITS_REGISTRATIONS_PER_HOUR": "0",
+                "E2A_LIMITS_CONCURRENT_PER_ORGANISATION": "100000",
+                "E2A_LIMITS_CONCURRENT": "100000",
                 **self._environment,
             },
         )

@@ -61,6 +61,13 @@ def zero_or(low: int, high: int) -> Callable[[int], int]:
     return check
 
 
+def mailbox(value: str) -> str:
+    local, at, host = value.rpartition("@")
+    if not (local and at and host) or not value.isprintable() or set(value) & set(" <>,;"):
+        raise ValueError("must be one e-mail address, such as you@example.com")
+    return value
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in words:

@@ -395,6 +395,7 @@ class Feedback:
         "",
         "E2A_FEEDBACK_EMAIL",
         "Address that is written to. Empty: off. Needs a way out for mail and `outbound_smtp.from_domain`.",
+        check=checks.mailbox,
     )
     github_token: str = key("", "GITHUB_FEEDBACK_TOKEN", "Token that may open issues. Empty: off.", secret=True)
     github_repo: str = key("", "GITHUB_FEEDBACK_REPO", "`owner/name` of the repository.", check=checks.repository)

@@ -80,6 +80,7 @@ class Storage:
         self._now = now
         self._most = most
         self._any = bool(most)
+        self._stopping = False
         self._owners: dict[str, str] = {}
         #: By organisation: until when it is believed, the quota, and how much is kept.
         self._kept: dict[str, tuple[float, int, int]] = {}
@@ -89,6 +90,19 @@ class Storage:
         self._any = bool(self._most) or await self._database.read("any quotas", store.any_storage_quotas)
         now = self._now()
         self._kept = {one: known for one, known in self._kept.items() if now < known[0]}
+
+    async def take_off_freed(self) -> None:
+        """Take what was deleted off the counts, and forget the counts of days that are over. To be called every minute;
+        any number of replicas may do it at once.
+        """
+        while not self._stopping and await self._database.run("storage freed", store.take_off_freed):
+            pass
+        while not self._stopping and await self._database.run("message days", store.forget_message_days):
+            pass
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stopping = True
 
     async def check_recipient(self, recipient: Recipient | None) -> None:
         """:raises MailboxFull: its organisation keeps as much as it may.

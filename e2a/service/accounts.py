@@ -17,6 +17,7 @@ from ..flows.invitations import Invitations
 from ..flows.me import Me
 from ..flows.people import People
 from ..web.pages import Handler
+from .counting import Worker, counting
 from .ground import Ground
 from .rights import data_rights
 from .signin import signing_in
@@ -28,11 +29,13 @@ class Accounting:
     """:ivar resources: the REST side.
     :ivar pages: what people open in a browser, by path.
     :ivar gate: from a request's cookies to the signed-in person.
+    :ivar workers: not started, by name.
     """
 
     resources: Sequence[object]
     pages: Mapping[str, Handler]
     gate: SessionGate
+    workers: Mapping[str, Worker]
 
 
 def accounting(ground: Ground, writers: Desk) -> Accounting:
@@ -54,4 +57,6 @@ def accounting(ground: Ground, writers: Desk) -> Accounting:
     signin = signing_in(ground, accounts)
     resources.append(signin.resource)
     resources += data_rights(ground)
-    return Accounting(resources, {**signin.pages}, signin.gate)
+    counted = counting(ground, writers.outbound, signin.gate.find)
+    resources += counted.resources
+    return Accounting(resources, {**signin.pages}, signin.gate, counted.workers)

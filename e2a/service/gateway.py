@@ -249,6 +249,9 @@ class Gateway:
             limits,
         )
         people = accounting(ground, writers)
+        for name, worker in people.workers.items():
+            worker.start()
+            stack.on_stop(name, worker.stop)
         site, end_waiting = rest_site(ground, keys, hub, readiness, writers, reviews, people)
         self._end_waiting = end_waiting, writers.outcomes.stop
         factory = self._smtp(database, resolver, directory, sealer, limits.storage)

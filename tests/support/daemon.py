@@ -79,6 +79,9 @@ class Daemon:
             # Nothing listens there: a test that wants DNS names a stub.
             "E2A_DNS_SERVERS": "127.0.0.1:1",
             "E2A_LOG_FORMAT": "json",
+            # All from one address and for one user; tests of limits set their own.
+            "E2A_LIMITS_POLL_PER_MINUTE": "0",
+            "E2A_LIMITS_REGISTRATIONS_PER_HOUR": "0",
             **(environment or {}),
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("E2A_")}
