@@ -313,6 +313,26 @@ class InboundEmail(Email):
             idempotency_key=idempotency_key,
         )
 
+    def forward(
+        self,
+        to: list[str],
+        body: str = "",
+        *,
+        enclose: bool = False,
+        wait: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> SendResult:
+        """Send it on, as the agent that it came to; see :meth:`E2AClient.forward`."""
+        return self._client.forward(
+            self.message_id,
+            to,
+            body,
+            enclose=enclose,
+            agent_email=self.agent_email,
+            wait=wait,
+            idempotency_key=idempotency_key,
+        )
+
 
 class AsyncInboundEmail(Email):
     """A received e-mail, from :class:`AsyncE2AClient`."""
@@ -349,6 +369,26 @@ class AsyncInboundEmail(Email):
             attachments,
             self.agent_email,
             force=force,
+            wait=wait,
+            idempotency_key=idempotency_key,
+        )
+
+    async def forward(
+        self,
+        to: list[str],
+        body: str = "",
+        *,
+        enclose: bool = False,
+        wait: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> SendResult:
+        """Send it on, as the agent that it came to; see :meth:`AsyncE2AClient.forward`."""
+        return await self._client.forward(
+            self.message_id,
+            to,
+            body,
+            enclose=enclose,
+            agent_email=self.agent_email,
             wait=wait,
             idempotency_key=idempotency_key,
         )
