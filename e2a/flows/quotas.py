@@ -95,10 +95,14 @@ class Storage:
         """Take what was deleted off the counts, and forget the counts of days that are over. To be called every minute;
         any number of replicas may do it at once.
         """
-        while not self._stopping and await self._database.run("storage freed", store.take_off_freed):
-            pass
-        while not self._stopping and await self._database.run("message days", store.forget_message_days):
-            pass
+        await self._batches("storage freed", store.take_off_freed)
+        await self._batches("message days", store.forget_message_days)
+
+    async def _batches(self, name: str, work: Callable[[Cursor], Awaitable[int]]) -> None:
+        while not self._stopping:
+            done = await self._database.run(name, work)
+            if not done:
+                break
 
     def stop(self) -> None:
         """End after the batch in hand."""
