@@ -86,8 +86,8 @@ def _line(text: str) -> str:
 def rotate_master_key(config: str | None, as_json: bool, check: bool) -> None:
     """Seal everything stored under the current deployment secret.
 
-    To be run after `signing.hmac_secret` was replaced and its former value put into `signing.old_hmac_secrets`, on every
-    daemon. The daemons go on running; an interrupted run is simply repeated.
+    To be run after `signing.hmac_secret` was replaced on every daemon and its former value put into
+    `signing.old_hmac_secrets`. The daemons go on running; an interrupted run is simply repeated.
 
     Exit code: 0 when everything is under the current secret, 1 when something is left, 7 without the database.
     """

@@ -40,10 +40,12 @@ class Secrets:
     def __init__(self) -> None:
         self.known = ("newest", "older")
         self.error: Exception | None = None
+        self.attempts: list[int] = []
 
     async def signers(self, organisation_id: str, attempt: int = 1) -> tuple[str, ...]:
         if self.error is not None:
             raise self.error
+        self.attempts.append(attempt)
         return self.known
 
 
@@ -121,6 +123,8 @@ class AttemptTests(DatabaseTestCase):
         self.assertFalse(signing.verify(first.headers, RAW, ["newest"], self.now))
         self.assertTrue(webhooksignature.verify(second.headers, second.body, ["newest"], self.now))
         self.assertEqual([a.status_code for a in (await self.delivery()).log], [500, 500])
+        # Which secret signs may depend on which attempt it is.
+        self.assertEqual(self.secrets.attempts, [1, 2])
 
     async def test_failures_are_scheduled(self) -> None:
         """The schedule decides: five seconds after the first failure, what Retry-After asks for, the end at 410."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint
@@ -14,6 +13,7 @@ from twisted.web.http import stringToDatetime
 from twisted.web.http_headers import Headers
 
 from ...core.errors import SettingsError, Unavailable
+from ...core.settingchecks import endpoint
 from ...core.settings import Settings
 from ...send.dialing import connect
 from ...send.protocol import Client, SessionError, Waits
@@ -78,10 +78,11 @@ class NetworkChecks:
 
     async def smtp_port(self) -> list[Finding]:
         """Whether a daemon answers on the port for mail, and offers TLS."""
-        host, _, port = self._settings.smtp.listen_addr.rpartition(":")
+        address = self._settings.smtp.listen_addr
+        if endpoint(address) == address:
+            return [skip("smtp_port", f"the endpoint {address} is not a plain port")]
+        host, _, port = address.rpartition(":")
         host = host.strip("[]")
-        if not port.isdigit() or (host.isalpha() and host != "localhost"):
-            return [skip("smtp_port", f"the endpoint {self._settings.smtp.listen_addr} is not a plain port")]
         target = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with
         try:
             client = await self._session(target, int(port))
@@ -147,8 +148,8 @@ class NetworkChecks:
 
     async def _session(self, host: str, port: int) -> Client:
         """A session with a mail server that has greeted us."""
-        endpoint = HostnameEndpoint(self._reactor, host, port, WAITS.connect)
-        client = await connect(endpoint, self._reactor, replace(WAITS))
+        place = HostnameEndpoint(self._reactor, host, port, WAITS.connect)
+        client = await connect(place, self._reactor, WAITS)
         try:
             await client.greet(self._settings.smtp.domain)
         except BaseException:
