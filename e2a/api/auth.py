@@ -12,8 +12,8 @@ from e2a.core.errors import Unauthenticated
 #: From an API key to its holder; raises ``Unauthenticated`` for a bad one and ``Unavailable`` when that cannot be
 #: known.
 Authenticate = Callable[[str], Awaitable[Principal]]
-#: From a request's cookies to the signed-in person, None without a session. Raises ``Forbidden`` when the request may be
-#: another site's doing.
+#: From a request's cookies to the signed-in person, None without a session; raises ``Forbidden`` when the request may
+#: be another site's doing.
 FindSession = Callable[[Request], Awaitable[Principal | None]]
 
 #: No credential of ours is longer; what is longer is not worth a hash.
