@@ -1,10 +1,16 @@
+import { AccountApi } from "./account.js";
 import { entries } from "./paging.js";
 import { bytes, environment, type Bytes } from "./platform.js";
 import {
   DEFAULT_TIMEOUT,
+  moment,
+  named,
+  next,
   once,
+  page,
   Transport,
   type Call,
+  type PageQuery,
   type Query,
   type RequestOptions,
   type SubmitOptions,
@@ -15,13 +21,6 @@ import type * as t from "./types.js";
 export interface E2AApiOptions extends TransportOptions {
   /** `E2A_API_KEY` when absent. */
   apiKey?: string;
-}
-
-export interface PageQuery {
-  /** Entries that a page has at most. */
-  pageSize?: number;
-  /** `next_token` of the previous page. */
-  token?: string;
 }
 
 export interface MessageFilters {
@@ -60,17 +59,18 @@ export interface WaitResult {
 const SERVER_WAIT = 20;
 
 /** One method for each operation of the REST interface, with the wire's names in what goes in and comes out. */
-export class E2AApi {
+export class E2AApi extends AccountApi {
   /** Without trailing slash. */
   readonly baseUrl: string;
   /** @internal */
   readonly apiKey: string;
-  private readonly http: Transport;
+  protected readonly http: Transport;
   /** Without the key. */
   private readonly open: Transport;
 
   /** @throws Error no key, neither given nor in `E2A_API_KEY`. */
   constructor(options: E2AApiOptions = {}) {
+    super();
     this.apiKey = options.apiKey || environment("E2A_API_KEY");
     if (!this.apiKey) throw new Error("an API key is required: pass apiKey or set E2A_API_KEY");
     this.http = new Transport(this.apiKey, options);
@@ -165,10 +165,9 @@ export class E2AApi {
 
   /** One long poll of at most 60 seconds; marks nothing as read. */
   waitForMessage(email: string, query: WaitQuery = {}, options: RequestOptions = {}): Promise<WaitResult> {
-    const notBefore = query.notBefore instanceof Date ? query.notBefore.toISOString() : query.notBefore;
     const call: Call = {
       ...options,
-      query: { timeout: query.timeout, after: query.after, not_before: notBefore, ...filters(query) },
+      query: { timeout: query.timeout, after: query.after, not_before: moment(query.notBefore), ...filters(query) },
       extra: (query.timeout ?? 30) * 1000,
     };
     return this.http.request("GET", `${agent(email)}/messages/wait`, call, async (response) => {
@@ -337,72 +336,6 @@ export class E2AApi {
     return this.http.nothing("DELETE", named("/domains", domain), options);
   }
 
-  // --- the account ----------------------------------------------------------------------------------------------------
-
-  listSigningSecrets(options?: RequestOptions): Promise<t.ListSigningSecretsResponse> {
-    return this.http.json("GET", SECRETS, options);
-  }
-
-  /** The answer shows the secret, once. It signs from now on, beside those that are there. */
-  createSigningSecret(name = "", options?: RequestOptions): Promise<t.CreateSigningSecretResponse> {
-    return this.http.json("POST", SECRETS, { ...options, body: { name } });
-  }
-
-  deleteSigningSecret(id: string, options?: RequestOptions): Promise<void> {
-    return this.http.nothing("DELETE", named(SECRETS, id), options);
-  }
-
-  listKeys(options?: RequestOptions): Promise<t.ApiKey[]> {
-    return this.http.json("GET", "/api/keys", options);
-  }
-
-  /** The answer shows the key, once. It can do no more than the key that makes it. */
-  createKey(body: t.CreateKeyRequest = {}, options?: RequestOptions): Promise<t.CreateKeyResponse> {
-    return this.http.json("POST", "/api/keys", { ...options, body });
-  }
-
-  revokeKey(id: string, options?: RequestOptions): Promise<void> {
-    return this.http.nothing("DELETE", named("/api/keys", id), options);
-  }
-
-  /** Addresses that the account's agents do not write to. */
-  listSuppressions(query: PageQuery = {}, options?: RequestOptions): Promise<t.ListSuppressionsResponse> {
-    return this.http.json("GET", "/suppressions", { ...options, query: page(query) });
-  }
-
-  iterSuppressions(query: PageQuery = {}, options?: RequestOptions): AsyncGenerator<t.Suppression, void, undefined> {
-    return entries(
-      (token) => this.listSuppressions({ ...query, ...next(token) }, options),
-      (found) => found.suppressions,
-    );
-  }
-
-  getSuppression(address: string, options?: RequestOptions): Promise<t.Suppression> {
-    return this.http.json("GET", named("/suppressions", address), options);
-  }
-
-  addSuppression(address: string, reason = "", options?: RequestOptions): Promise<t.Suppression> {
-    return this.http.json("POST", "/suppressions", { ...options, body: { address, reason } });
-  }
-
-  removeSuppression(address: string, options?: RequestOptions): Promise<void> {
-    return this.http.nothing("DELETE", named("/suppressions", address), options);
-  }
-
-  /** For whom the agent acts, or has asked to act. */
-  listDelegations(email: string, options?: RequestOptions): Promise<t.ListDelegationsResponse> {
-    return this.http.json("GET", `${agent(email)}/delegations`, options);
-  }
-
-  /** Ask a person, by mail, whether the agent may act for them. */
-  proposeDelegation(email: string, person: string, options?: RequestOptions): Promise<t.Delegation> {
-    return this.http.json("POST", `${agent(email)}/delegations`, { ...options, body: { person } });
-  }
-
-  endDelegation(email: string, id: string, options?: RequestOptions): Promise<void> {
-    return this.http.nothing("DELETE", named(`${agent(email)}/delegations`, id), options);
-  }
-
   // --- the deployment -------------------------------------------------------------------------------------------------
 
   /** Sent without the key. */
@@ -421,14 +354,6 @@ export class E2AApi {
   }
 }
 
-const SECRETS = "/users/me/signing-secrets";
-
-function named(list: string, name: string): string {
-  // A URL would swallow these, and name the list or what is above it.
-  if (["", ".", ".."].includes(name)) throw new TypeError(`"${name}" is no address, name or id`);
-  return `${list}/${encodeURIComponent(name)}`;
-}
-
 function agent(email: string): string {
   return named("/agents", email);
 }
@@ -439,14 +364,6 @@ function message(email: string, id: string): string {
 
 function submission(id: string): string {
   return named("/messages", id);
-}
-
-function page(query: PageQuery): Query {
-  return { page_size: query.pageSize, token: query.token };
-}
-
-function next(token: string | undefined): PageQuery {
-  return token === undefined ? {} : { token };
 }
 
 function filters(query: MessageFilters): Query {

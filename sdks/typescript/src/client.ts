@@ -1,11 +1,11 @@
-import { E2AApi, type E2AApiOptions, type MessageFilters, type MessageQuery, type PageQuery } from "./api.js";
-import { WebhookVerificationError } from "./errors.js";
+import { E2AApi, type E2AApiOptions, type MessageFilters, type MessageQuery } from "./api.js";
+import { TimeoutError, WebhookVerificationError } from "./errors.js";
 import { InboundEmail } from "./inbound.js";
 import { WSStream } from "./live.js";
 import type { Attachment } from "./mime.js";
 import { environment, toBase64 } from "./platform.js";
 import { secretsOf, type Secrets } from "./signing.js";
-import type { RequestOptions, SubmitOptions } from "./transport.js";
+import type { PageQuery, RequestOptions, SubmitOptions } from "./transport.js";
 import type * as t from "./types.js";
 import { verifyWebhook, type WebhookHeaders } from "./webhooks.js";
 
@@ -55,8 +55,12 @@ export interface ListOptions extends MessageQuery, AgentOptions {}
 
 export interface WaitOptions extends MessageFilters {
   agentEmail?: string;
-  /** Milliseconds to wait in all; 30,000 when absent. */
+  /** Milliseconds to wait in all; 60,000 when absent. */
   timeout?: number;
+  /** A cursor of `api.waitForMessage`: mail that came after it, read or not, instead of unread mail. */
+  after?: number;
+  /** false leaves it unread. */
+  markRead?: boolean;
   /** Only mail received since this time. */
   notBefore?: Date | string;
   signal?: AbortSignal;
@@ -139,19 +143,24 @@ export class E2AClient {
     return InboundEmail.fromPayload(await this.api.getMessage(agent, id, options), this, true, agent);
   }
 
-  /** The next unread message that matches, fetched and so marked read; null when none came in time. */
-  async waitForMessage(options: WaitOptions = {}): Promise<InboundEmail | null> {
-    const { agentEmail, timeout = 30_000, signal, ...query } = options;
+  /**
+   * The first unread message that matches, fetched and so marked read: the next call waits for the next one.
+   *
+   * @throws TimeoutError none came in time.
+   */
+  async waitForMessage(options: WaitOptions = {}): Promise<InboundEmail> {
+    const { agentEmail, timeout = 60_000, signal, markRead, after, ...filters } = options;
     const agent = this.agent(agentEmail);
     const end = Date.now() + timeout;
-    let after: number | undefined;
+    let cursor = after;
     for (;;) {
       const left = Math.max(0, Math.ceil((end - Date.now()) / 1000));
-      const poll = { ...query, after, timeout: Math.min(left, LONGEST_POLL) };
-      const { message, cursor } = await this.api.waitForMessage(agent, poll, { signal });
-      if (message) return this.getMessage(message.message_id, agent, { signal });
-      if (Date.now() >= end) return null;
-      after = cursor;
+      const poll = { ...filters, after: cursor, timeout: Math.min(left, LONGEST_POLL) };
+      const found = await this.api.waitForMessage(agent, poll, { signal });
+      if (found.message) return this.getMessage(found.message.message_id, agent, { signal, markRead });
+      if (Date.now() >= end) throw new TimeoutError(`no message came within ${timeout} ms`);
+      // Without a cursor it is unread mail that is waited for, and stays so.
+      if (after !== undefined) cursor = found.cursor;
     }
   }
 

@@ -85,6 +85,11 @@ export class WebhookVerificationError extends Error {
   }
 }
 
+/** What was waited for did not come. */
+export class TimeoutError extends Error {
+  override readonly name = "TimeoutError";
+}
+
 /** The error for an answer outside 2xx; reads its body. */
 export async function failure(response: Response): Promise<E2AApiError> {
   let text = (await response.text().catch(() => "")).trim();

@@ -113,7 +113,7 @@ export class Transport {
         throw refused;
       } catch (error) {
         // What fetch throws for a connection that failed is a TypeError on every platform.
-        const passing = refused ? AWAY.includes(refused.statusCode) : error instanceof TypeError;
+        const passing = refused ? isPassing(refused) : error instanceof TypeError;
         if (!repeatable || !passing || attempt >= this.retries || deadline.signal.aborted) throw error;
         const pause = refused?.retryAfter != null ? refused.retryAfter * 1000 : backoff(attempt);
         // Asked to wait for longer than the caller does: the caller decides.
@@ -180,6 +180,11 @@ class Deadline {
 /** What a server or a proxy answers that is busy or away for the moment. */
 const AWAY = [429, 502, 503, 504];
 
+/** A deployment that cannot send at all will not be able to in a moment either. */
+function isPassing({ statusCode, code }: E2AApiError): boolean {
+  return AWAY.includes(statusCode) && code !== "sending_not_configured";
+}
+
 function backoff(attempt: number): number {
   return Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * (0.5 + Math.random() / 2);
 }
@@ -198,4 +203,33 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
     }, milliseconds);
     signal?.addEventListener("abort", stop, { once: true });
   });
+}
+
+// --- what paths and queries are made of -----------------------------------------------------------------------------
+
+export interface PageQuery {
+  /** Entries that a page has at most. */
+  pageSize?: number;
+  /** `next_token` of the previous page. */
+  token?: string;
+}
+
+export function page(query: PageQuery): Query {
+  return { page_size: query.pageSize, token: query.token };
+}
+
+export function next(token: string | undefined): PageQuery {
+  return token === undefined ? {} : { token };
+}
+
+/** RFC 3339, as queries have times. */
+export function moment(time: Date | string | undefined): string | undefined {
+  return time instanceof Date ? time.toISOString() : time;
+}
+
+/** The path of one entry of a list. */
+export function named(list: string, name: string): string {
+  // A URL would swallow these, and name the list or what is above it.
+  if (["", ".", ".."].includes(name)) throw new TypeError(`"${name}" is no address, name or id`);
+  return `${list}/${encodeURIComponent(name)}`;
 }

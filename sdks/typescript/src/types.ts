@@ -65,6 +65,19 @@ export type ListSuppressionsResponse = Schemas["SuppressionList"];
 export type Delegation = Schemas["DelegationShape"];
 export type ListDelegationsResponse = Schemas["DelegationList"];
 
+export type Me = Schemas["WhoAmI"];
+export type Organisation = Schemas["OrganisationShape"];
+export type Member = Schemas["Member"];
+export type Role = Member["role"];
+export type ListMembersResponse = Schemas["MemberList"];
+export type Invitation = Schemas["InvitationShape"];
+export type CreatedInvitation = Schemas["CreatedInvitation"];
+export type ListInvitationsResponse = Schemas["InvitationList"];
+export type AuditEvent = Schemas["AuditLine"];
+export type ListAuditEventsResponse = Schemas["AuditLines"];
+export type UsageReport = Schemas["UsageReport"];
+export type DeleteUserDataResult = Schemas["DeletedAccount"];
+
 export type DeploymentInfo = Schemas["Info"];
 
 /** What a webhook request carries. Only what the signature covers is proven; see `InboundEmail`. */

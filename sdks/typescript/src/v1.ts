@@ -1,9 +1,9 @@
+export type { AuditQuery } from "./account.js";
 export {
   E2AApi,
   type E2AApiOptions,
   type MessageFilters,
   type MessageQuery,
-  type PageQuery,
   type SubmittedQuery,
   type WaitQuery,
   type WaitResult,
@@ -31,6 +31,7 @@ export {
   PermissionDeniedError,
   RateLimitError,
   ServerError,
+  TimeoutError,
   UnverifiedEmailError,
   WebhookVerificationError,
   type FailureDetails,
@@ -40,6 +41,6 @@ export { WSListener, WSStream, type WSEvents, type WSListenerOptions, type WSStr
 export type { Attachment } from "./mime.js";
 export type { Bytes } from "./platform.js";
 export type { Secrets } from "./signing.js";
-export type { Fetch, Query, RequestOptions, SubmitOptions, TransportOptions } from "./transport.js";
+export type { Fetch, PageQuery, Query, RequestOptions, SubmitOptions, TransportOptions } from "./transport.js";
 export type * from "./types.js";
 export type { WebhookHeaders } from "./webhooks.js";

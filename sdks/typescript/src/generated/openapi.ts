@@ -1,6 +1,60 @@
 // Generated from openapi.json, the daemon's own document. Do not edit: run `npm run generate`.
 
 export interface paths {
+    "/api/auth/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign out; without a session there is nothing to do */
+        post: operations["post_auth_logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is signed in
+         * @description Any credential will do.
+         */
+        get: operations["get_auth_me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write to the operator */
+        post: operations["post_feedback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -455,6 +509,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was done in the organisation, newest first
+         * @description Needs the permission `audit:read`.
+         */
+        get: operations["get_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The whole audit log, or what the filters leave of it, as JSON Lines
+         * @description Needs the permission `audit:read`.
+         */
+        get: operations["get_audit_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/domains": {
         parameters: {
             query?: never;
@@ -535,6 +629,134 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the open invitations
+         * @description Needs the permission `members:write`.
+         */
+        get: operations["get_invitations"];
+        put?: never;
+        /**
+         * Invite a person by mail, for seven days; replaces an open invitation to the same address
+         * @description Needs the permission `members:write`.
+         */
+        post: operations["post_invitations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Join, as the signed-in person that was invited
+         * @description Any credential will do.
+         */
+        post: operations["post_invitations_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an invitation
+         * @description Needs the permission `members:write`.
+         */
+        delete: operations["delete_invitations_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What this credential is, what it may do, and what is left of its limits
+         * @description Any credential will do.
+         */
+        get: operations["get_me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the members
+         * @description Needs the permission `account:read`.
+         */
+        get: operations["get_members"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change a member's role; only an owner makes or changes an owner
+         * @description Needs the permission `members:write`.
+         */
+        put: operations["put_members_user_id"];
+        post?: never;
+        /**
+         * Remove a member, and revoke their keys
+         * @description Needs the permission `members:write`.
+         */
+        delete: operations["delete_members_user_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -674,6 +896,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operator/organisations/{id}/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * An organisation's quotas, and how much it has of each; for the operator
+         * @description Needs the permission `account:read`.
+         */
+        get: operations["get_operator_organisations_id_quotas"];
+        /**
+         * Give an organisation quotas of its own; for the operator
+         * @description Needs the permission `account:write`.
+         */
+        put: operations["put_operator_organisations_id_quotas"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organisation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The organisation that the credential is for
+         * @description Needs the permission `account:read`.
+         */
+        get: operations["get_organisation"];
+        /**
+         * Rename the organisation
+         * @description Needs the permission `account:write`.
+         */
+        put: operations["put_organisation"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organisation/leave": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The signed-in person leaves the organisation; the last owner cannot
+         * @description Any credential will do.
+         */
+        post: operations["post_organisation_leave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organisations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The organisations that the person belongs to; for a key, the key's own
+         * @description Any credential will do.
+         */
+        get: operations["get_organisations"];
+        put?: never;
+        /**
+         * Make an organisation that the signed-in person owns
+         * @description Any credential will do.
+         */
+        post: operations["post_organisations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/send": {
         parameters: {
             query?: never;
@@ -689,6 +1003,70 @@ export interface paths {
          */
         post: operations["post_send"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/organisation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Go on in another of the person's organisations
+         * @description Any credential will do.
+         */
+        put: operations["put_session_organisation"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the browsers in which the person is signed in
+         * @description Any credential will do.
+         */
+        get: operations["get_sessions"];
+        put?: never;
+        post?: never;
+        /**
+         * Sign every other browser out at once
+         * @description Any credential will do.
+         */
+        delete: operations["delete_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Sign one browser out at once
+         * @description Any credential will do.
+         */
+        delete: operations["delete_sessions_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -742,6 +1120,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How much mail the account received and sent, day by day
+         * @description Needs the permission `account:read`.
+         */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete the person, and every organisation that has no other member, with all they hold
+         * @description Needs the permission `account:write`.
+         */
+        delete: operations["delete_users_me"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything the account has, for its owner: one JSON document, or a ZIP archive with the mail as files
+         * @description Needs the permission `account:read`.
+         */
+        get: operations["get_users_me_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/me/signing-secrets": {
         parameters: {
             query?: never;
@@ -760,6 +1198,26 @@ export interface paths {
          * @description Needs the permission `secrets:write`.
          */
         post: operations["post_users_me_signing_secrets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/me/signing-secrets/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the signing secrets by a new one; until the overlap ends all of them sign
+         * @description Needs the permission `secrets:write`.
+         */
+        post: operations["post_users_me_signing_secrets_rotate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -790,6 +1248,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** Acceptance */
+        Acceptance: {
+            /**
+             * Token
+             * @description From the link in the mail.
+             */
+            token: string;
+        };
         /** Agent */
         Agent: {
             /**
@@ -816,6 +1282,11 @@ export interface components {
             hitl_ttl_seconds: number;
             /** Id */
             id: string;
+            /**
+             * Label
+             * @description Groups agents; a key can be limited to labels that begin alike.
+             */
+            label: string;
             /** Name */
             name: string;
             /** Webhook Url */
@@ -967,6 +1438,69 @@ export interface components {
             status_code: number | null;
         };
         /**
+         * AuditLine
+         * @description One line of the audit log.
+         */
+        AuditLine: {
+            /**
+             * Action
+             * @description `<what>.<past participle>`
+             */
+            action: string;
+            /** At */
+            at: string;
+            /** Client Ip */
+            client_ip: string;
+            /** Detail */
+            detail: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /**
+             * Key Prefix
+             * @description the key that was used; empty for a session
+             */
+            key_prefix: string;
+            /** Organisation Id */
+            organisation_id: string;
+            /**
+             * Request Id
+             * @description the X-Request-Id of the answer
+             */
+            request_id: string;
+            /** Resource Id */
+            resource_id: string;
+            /** Resource Type */
+            resource_type: string;
+            /**
+             * Result
+             * @enum {string}
+             */
+            result: "ok" | "refused" | "failed";
+            /** User Agent */
+            user_agent: string;
+            /**
+             * User Id
+             * @description who did it, or whose key; null: nobody who was signed in
+             */
+            user_id: string | null;
+        };
+        /** AuditLines */
+        AuditLines: {
+            /**
+             * Events
+             * @description Newest first.
+             */
+            events: components["schemas"]["AuditLine"][];
+            /**
+             * Next Token
+             * @description Absent on the last page.
+             * @default
+             */
+            next_token?: string;
+        };
+        /**
          * Automation
          * @description Whether a program sent a message. Programs should not answer programs.
          */
@@ -1002,6 +1536,11 @@ export interface components {
              * @default null
              */
             hitl_ttl_seconds?: number | null;
+            /**
+             * Label
+             * @default null
+             */
+            label?: string | null;
             /**
              * Name
              * @default null
@@ -1124,6 +1663,33 @@ export interface components {
             /** Id */
             id: string;
         };
+        /** CreatedInvitation */
+        CreatedInvitation: {
+            /** Created At */
+            created_at: string;
+            /** Email */
+            email: string;
+            /** Expires At */
+            expires_at: string;
+            /** Id */
+            id: string;
+            /**
+             * Invited By
+             * @description The id of the user who asked.
+             */
+            invited_by: string | null;
+            /**
+             * Link
+             * @description Only when the deployment cannot send mail: hand it to the person yourself.
+             * @default
+             */
+            link?: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "owner" | "admin" | "member";
+        };
         /** CreatedKey */
         CreatedKey: {
             /**
@@ -1148,6 +1714,11 @@ export interface components {
              */
             key_prefix: string;
             /**
+             * Label Prefix
+             * @description What the label of every agent that the key can see begins with.
+             */
+            label_prefix: string | null;
+            /**
              * Last Used At
              * @description To the minute, more or less.
              */
@@ -1156,6 +1727,11 @@ export interface components {
             name: string;
             /** Permissions */
             permissions: string[];
+            /**
+             * Read Only
+             * @description Whether every one of its permissions only looks.
+             */
+            read_only: boolean;
             /** User Id */
             user_id: string;
         };
@@ -1174,6 +1750,12 @@ export interface components {
             secret: string;
             /** Secret Prefix */
             secret_prefix: string;
+            /**
+             * Signs From
+             * @description When it takes over, after a rotation; absent: now.
+             * @default
+             */
+            signs_from?: string;
         };
         /** DelegationList */
         DelegationList: {
@@ -1209,6 +1791,44 @@ export interface components {
              * @constant
              */
             status: "deleted";
+        };
+        /**
+         * DeletedAccount
+         * @description How many rows of each kind went.
+         */
+        DeletedAccount: {
+            /** Agents Deleted */
+            agents_deleted: number;
+            /** Api Keys Deleted */
+            api_keys_deleted: number;
+            /** Audit Events Deleted */
+            audit_events_deleted: number;
+            /** Delegations Deleted */
+            delegations_deleted: number;
+            /** Domains Deleted */
+            domains_deleted: number;
+            /** Invitations Deleted */
+            invitations_deleted: number;
+            /** Messages Deleted */
+            messages_deleted: number;
+            /** Sessions Deleted */
+            sessions_deleted: number;
+            /** Signing Secrets Deleted */
+            signing_secrets_deleted: number;
+            /** Suppressions Deleted */
+            suppressions_deleted: number;
+            /** Usage Events Deleted */
+            usage_events_deleted: number;
+            /** Usage Summaries Deleted */
+            usage_summaries_deleted: number;
+            /**
+             * User Deleted
+             * @description The credential that was used is dead.
+             * @constant
+             */
+            user_deleted: true;
+            /** Webhook Deliveries Deleted */
+            webhook_deliveries_deleted: number;
         };
         /**
          * DeliveryPage
@@ -1342,6 +1962,11 @@ export interface components {
              */
             domains: components["schemas"]["Domain"][];
         };
+        /** EndedSessions */
+        EndedSessions: {
+            /** Revoked */
+            revoked: number;
+        };
         /**
          * FileIn
          * @description A file to attach.
@@ -1408,6 +2033,43 @@ export interface components {
             /** Version */
             version: string;
         };
+        /** InvitationList */
+        InvitationList: {
+            /**
+             * Invitations
+             * @description Those that can still be accepted, newest first.
+             */
+            invitations: components["schemas"]["InvitationShape"][];
+        };
+        /** InvitationShape */
+        InvitationShape: {
+            /** Created At */
+            created_at: string;
+            /** Email */
+            email: string;
+            /** Expires At */
+            expires_at: string;
+            /** Id */
+            id: string;
+            /**
+             * Invited By
+             * @description The id of the user who asked.
+             */
+            invited_by: string | null;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "owner" | "admin" | "member";
+        };
+        /** Kept */
+        Kept: {
+            /**
+             * Status
+             * @constant
+             */
+            status: "ok";
+        };
         /** Key */
         Key: {
             /**
@@ -1427,6 +2089,11 @@ export interface components {
              */
             key_prefix: string;
             /**
+             * Label Prefix
+             * @description What the label of every agent that the key can see begins with.
+             */
+            label_prefix: string | null;
+            /**
              * Last Used At
              * @description To the minute, more or less.
              */
@@ -1435,6 +2102,11 @@ export interface components {
             name: string;
             /** Permissions */
             permissions: string[];
+            /**
+             * Read Only
+             * @description Whether every one of its permissions only looks.
+             */
+            read_only: boolean;
             /** User Id */
             user_id: string;
         };
@@ -1443,6 +2115,59 @@ export interface components {
          * @description Newest first, without revoked keys.
          */
         Keys: components["schemas"]["Key"][];
+        /** ListedSession */
+        ListedSession: {
+            /**
+             * Client Ip
+             * @description Where it was last used from.
+             */
+            client_ip: string;
+            /** Created At */
+            created_at: string;
+            /**
+             * Current
+             * @description Whether it is the one that asks.
+             */
+            current: boolean;
+            /** Expires At */
+            expires_at: string;
+            /** Id */
+            id: string;
+            /**
+             * Last Used At
+             * @description Exact to five minutes.
+             */
+            last_used_at: string;
+            /**
+             * User Agent
+             * @description The browser that signed in.
+             */
+            user_agent: string;
+        };
+        /** Member */
+        Member: {
+            /** Email */
+            email: string;
+            /** Joined At */
+            joined_at: string;
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "owner" | "admin" | "member";
+            /** User Id */
+            user_id: string;
+        };
+        /** MemberList */
+        MemberList: {
+            /**
+             * Members
+             * @description In the order in which they joined.
+             */
+            members: components["schemas"]["Member"][];
+        };
         /**
          * MessageDetail
          * @description A whole received message.
@@ -1621,6 +2346,85 @@ export interface components {
             /** Value */
             value: string;
         };
+        /** MyKey */
+        MyKey: {
+            /**
+             * Agent
+             * @description The only agent that the key can see; null: all of the account.
+             */
+            agent: string | null;
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: string;
+            /**
+             * Key Prefix
+             * @description The first 12 characters of the key.
+             */
+            key_prefix: string;
+            /**
+             * Label Prefix
+             * @description What the label of every agent that the key can see begins with.
+             */
+            label_prefix: string | null;
+            /** Name */
+            name: string;
+        };
+        /** MyLimit */
+        MyLimit: {
+            /** Limit */
+            limit: number;
+            /** Name */
+            name: string;
+            /**
+             * Remaining
+             * @description How often now; null: that depends on the agent it is done for.
+             */
+            remaining: number | null;
+            /** Window Seconds */
+            window_seconds: number;
+        };
+        /** MyOrganisation */
+        MyOrganisation: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Role
+             * @description Of the person who holds or made the credential.
+             * @enum {string}
+             */
+            role: "owner" | "admin" | "member";
+        };
+        /** MyQuota */
+        MyQuota: {
+            /**
+             * Limit
+             * @description Null: no limit.
+             */
+            limit: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Remaining
+             * @description Null: no limit.
+             */
+            remaining: number | null;
+            /** Used */
+            used: number;
+        };
+        /** MyUser */
+        MyUser: {
+            /** Email */
+            email: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+        };
         /** NewAgent */
         NewAgent: {
             /**
@@ -1635,6 +2439,12 @@ export interface components {
              * @default
              */
             email?: string;
+            /**
+             * Label
+             * @description Groups agents; a key can be limited to labels that begin alike.
+             * @default
+             */
+            label?: string;
             /**
              * Name
              * @default
@@ -1665,6 +2475,27 @@ export interface components {
         NewDomain: {
             /** Domain */
             domain: string;
+        };
+        /** NewFeedback */
+        NewFeedback: {
+            /**
+             * Category
+             * @description bug, feature, general
+             * @default general
+             */
+            category?: string;
+            /**
+             * Email
+             * @description where an answer may go, at most 254 octets; absent: the account's
+             * @default
+             */
+            email?: string;
+            /**
+             * Message
+             * @description at most 5000 characters
+             * @default
+             */
+            message?: string;
         };
         /**
          * NewForward
@@ -1746,6 +2577,17 @@ export interface components {
              */
             wait?: number | null;
         };
+        /** NewInvitation */
+        NewInvitation: {
+            /** Email */
+            email: string;
+            /**
+             * Role
+             * @default member
+             * @enum {string}
+             */
+            role?: "owner" | "admin" | "member";
+        };
         /** NewKey */
         NewKey: {
             /**
@@ -1756,10 +2598,16 @@ export interface components {
             agent?: string | null;
             /**
              * Expires At
-             * @description When the key ends; absent: never.
+             * @description When the key ends; absent: never, or with the key that makes it.
              * @default null
              */
             expires_at?: string | null;
+            /**
+             * Label Prefix
+             * @description What the label of every agent that the key can see begins with; absent: as the creator's own.
+             * @default null
+             */
+            label_prefix?: string | null;
             /**
              * Name
              * @default
@@ -1771,6 +2619,12 @@ export interface components {
              * @default null
              */
             permissions?: string[] | null;
+            /**
+             * Read Only
+             * @description Short for every permission that only looks; instead of permissions.
+             * @default false
+             */
+            read_only?: boolean;
         };
         /**
          * NewMessage
@@ -1850,6 +2704,40 @@ export interface components {
              */
             wait?: number | null;
         };
+        /** NewOrganisation */
+        NewOrganisation: {
+            /**
+             * Name
+             * @description One line of text.
+             */
+            name: string;
+        };
+        /**
+         * NewQuotas
+         * @description What an organisation may have. 0: no limit; absent or null: as the deployment has it.
+         */
+        NewQuotas: {
+            /**
+             * Agents
+             * @default null
+             */
+            agents?: number | null;
+            /**
+             * Domains
+             * @default null
+             */
+            domains?: number | null;
+            /**
+             * Messages Per Day
+             * @default null
+             */
+            messages_per_day?: number | null;
+            /**
+             * Storage Bytes
+             * @default null
+             */
+            storage_bytes?: number | null;
+        };
         /**
          * NewReply
          * @description An answer to a received message.
@@ -1917,6 +2805,14 @@ export interface components {
              */
             wait?: number | null;
         };
+        /** NewRole */
+        NewRole: {
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "owner" | "admin" | "member";
+        };
         /** NewSecret */
         NewSecret: {
             /**
@@ -1949,6 +2845,30 @@ export interface components {
              * @default null
              */
             wait?: number | null;
+        };
+        /** OrganisationList */
+        OrganisationList: {
+            /**
+             * Organisations
+             * @description In the order in which the person joined.
+             */
+            organisations: components["schemas"]["OwnOrganisation"][];
+        };
+        /** OrganisationShape */
+        OrganisationShape: {
+            /** Created At */
+            created_at: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Personal */
+            personal: boolean;
+        };
+        /** OtherOrganisation */
+        OtherOrganisation: {
+            /** Organisation Id */
+            organisation_id: string;
         };
         /**
          * Outcome
@@ -1990,6 +2910,42 @@ export interface components {
              */
             status: string;
         };
+        /** OwnOrganisation */
+        OwnOrganisation: {
+            /** Created At */
+            created_at: string;
+            /**
+             * Current
+             * @description Whether the credential is for this one.
+             */
+            current: boolean;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Personal */
+            personal: boolean;
+            /**
+             * Role
+             * @description The caller's role in it.
+             * @enum {string}
+             */
+            role: "owner" | "admin" | "member";
+        };
+        /**
+         * OwnQuotas
+         * @description 0: no limit; null: as the deployment has it.
+         */
+        OwnQuotas: {
+            /** Agents */
+            agents: number | null;
+            /** Domains */
+            domains: number | null;
+            /** Messages Per Day */
+            messages_per_day: number | null;
+            /** Storage Bytes */
+            storage_bytes: number | null;
+        };
         /**
          * Problem
          * @description RFC 9457. Sent instead of one line of text when Accept names application/problem+json.
@@ -2016,6 +2972,30 @@ export interface components {
             title: string;
             /** Type */
             type: string;
+        };
+        /**
+         * QuotaNumbers
+         * @description 0: no limit.
+         */
+        QuotaNumbers: {
+            /** Agents */
+            agents: number;
+            /** Domains */
+            domains: number;
+            /** Messages Per Day */
+            messages_per_day: number;
+            /** Storage Bytes */
+            storage_bytes: number;
+        };
+        /**
+         * QuotaReport
+         * @description An organisation's quotas.
+         */
+        QuotaReport: {
+            in_force: components["schemas"]["QuotaNumbers"];
+            own: components["schemas"]["OwnQuotas"];
+            /** @description messages_per_day: today's, counted only while there is a quota */
+            used: components["schemas"]["QuotaNumbers"];
         };
         /**
          * Readiness
@@ -2112,6 +3092,20 @@ export interface components {
              */
             reason?: string;
         };
+        /** RotateSecrets */
+        RotateSecrets: {
+            /**
+             * Name
+             * @default
+             */
+            name?: string;
+            /**
+             * Overlap Seconds
+             * @description For how long the earlier secrets still count; 0 retires them at once.
+             * @default 86400
+             */
+            overlap_seconds?: number;
+        };
         /** Secret */
         Secret: {
             /** Created At */
@@ -2127,18 +3121,64 @@ export interface components {
             /** Name */
             name: string;
             /**
+             * Retires At
+             * @description When it stops counting and is removed; absent while it stays.
+             * @default
+             */
+            retires_at?: string;
+            /**
              * Secret Prefix
              * @description The first 12 characters of the secret.
              */
             secret_prefix: string;
+            /**
+             * Signs From
+             * @description When it takes over, for the new secret of a rotation; otherwise absent: since it was made.
+             * @default
+             */
+            signs_from?: string;
         };
         /** Secrets */
         Secrets: {
             /**
              * Secrets
-             * @description Newest first; the newest signs.
+             * @description Newest first; the newest whose time to sign has come signs.
              */
             secrets: components["schemas"]["Secret"][];
+        };
+        /** SessionList */
+        SessionList: {
+            /**
+             * Sessions
+             * @description The last used first.
+             */
+            sessions: components["schemas"]["ListedSession"][];
+        };
+        /** SignedInPerson */
+        SignedInPerson: {
+            /** Created At */
+            created_at: string;
+            /**
+             * Csrf Token
+             * @description For the header X-CSRF-Token of every request that changes something.
+             */
+            csrf_token: string;
+            /** Email */
+            email: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Organisation Id
+             * @description The organisation that the session is in.
+             */
+            organisation_id: string;
+            /**
+             * Role
+             * @description The person's role there.
+             */
+            role: string;
         };
         /**
          * SubmittedDetail
@@ -2355,6 +3395,53 @@ export interface components {
             /** Value */
             value: string;
         };
+        /** UsageReport */
+        UsageReport: {
+            /**
+             * Days
+             * @description every day asked for, oldest first
+             */
+            days: components["schemas"]["UsedDay"][];
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+            total: components["schemas"]["UsedTotal"];
+            /**
+             * Tracking
+             * @description whether this deployment counts; if not, all of this is 0
+             */
+            tracking: boolean;
+        };
+        /**
+         * UsedDay
+         * @description One day (UTC). Tests count for neither, nor messages that could not be sent.
+         */
+        UsedDay: {
+            /** Date */
+            date: string;
+            /**
+             * Inbound
+             * @description copies received
+             */
+            inbound: number;
+            /**
+             * Outbound
+             * @description messages sent
+             */
+            outbound: number;
+            /** Total */
+            total: number;
+        };
+        /** UsedTotal */
+        UsedTotal: {
+            /** Inbound */
+            inbound: number;
+            /** Outbound */
+            outbound: number;
+            /** Total */
+            total: number;
+        };
         /** VerifiedDomain */
         VerifiedDomain: {
             /** Domain */
@@ -2368,6 +3455,39 @@ export interface components {
             verified: true;
             /** Verified At */
             verified_at: string;
+        };
+        /**
+         * WhoAmI
+         * @description The caller's credential.
+         */
+        WhoAmI: {
+            /**
+             * Credential
+             * @enum {string}
+             */
+            credential: "key" | "session";
+            /** @description Null for a session. */
+            key: components["schemas"]["MyKey"] | null;
+            /** Limits */
+            limits: components["schemas"]["MyLimit"][];
+            organisation: components["schemas"]["MyOrganisation"];
+            /**
+             * Permissions
+             * @description What it may do now: of a key's own, what its creator's role gives.
+             */
+            permissions: string[];
+            /**
+             * Quotas
+             * @description The organisation's.
+             */
+            quotas: components["schemas"]["MyQuota"][];
+            /**
+             * Read Only
+             * @description Whether every one of the permissions only looks.
+             */
+            read_only: boolean;
+            /** @description Null for a key that sees only a part of the agents. */
+            user: components["schemas"]["MyUser"] | null;
         };
     };
     responses: {
@@ -2383,6 +3503,16 @@ export interface components {
         };
         /** @description Unauthorized */
         401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+                "text/plain": string;
+            };
+        };
+        /** @description Payment Required */
+        402: {
             headers: {
                 [name: string]: unknown;
             };
@@ -2413,6 +3543,16 @@ export interface components {
         };
         /** @description Conflict */
         409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+                "text/plain": string;
+            };
+        };
+        /** @description Gone */
+        410: {
             headers: {
                 [name: string]: unknown;
             };
@@ -2494,11 +3634,94 @@ export interface components {
     };
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /** @description how many requests there may be in the window */
+        "X-RateLimit-Limit": number;
+        /** @description how many of them are left */
+        "X-RateLimit-Remaining": number;
+        /** @description the Unix time at which the oldest of those counted stops to count */
+        "X-RateLimit-Reset": number;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    post_auth_logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_auth_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedInPerson"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    post_feedback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewFeedback"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kept"];
+                };
+            };
+            400: components["responses"]["400"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     get_health: {
         parameters: {
             query?: never;
@@ -2677,6 +3900,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2685,10 +3911,12 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             409: components["responses"]["409"];
             413: components["responses"]["413"];
             422: components["responses"]["422"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3008,6 +4236,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3018,6 +4249,7 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3065,6 +4297,7 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3089,6 +4322,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3099,6 +4335,7 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3131,6 +4368,7 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3189,6 +4427,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3198,6 +4439,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3206,6 +4450,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             409: components["responses"]["409"];
@@ -3242,6 +4487,7 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3301,6 +4547,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3310,6 +4559,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3318,6 +4570,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             409: components["responses"]["409"];
@@ -3350,6 +4603,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3359,6 +4615,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3400,6 +4659,95 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             426: components["responses"]["426"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_audit: {
+        parameters: {
+            query?: {
+                /** @description this action, or all that begin with it when it ends in `.` or `*`: `key.created`, `key.*` */
+                action?: string;
+                /** @description only what this person did, or a key of theirs */
+                user_id?: string;
+                /** @description only what was done with this key */
+                key_prefix?: string;
+                /** @description only what was done to things of this kind: `key`, `agent`, `domain`... */
+                resource_type?: string;
+                /** @description only what was done to this thing */
+                resource_id?: string;
+                /** @description only with this result */
+                result?: "ok" | "refused" | "failed";
+                /** @description not before this time */
+                since?: string;
+                /** @description before this time */
+                until?: string;
+                /** @description lines a page has at most */
+                page_size?: number;
+                /** @description `next_token` of the previous page, made with the same filters */
+                token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditLines"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_audit_export: {
+        parameters: {
+            query?: {
+                /** @description this action, or all that begin with it when it ends in `.` or `*`: `key.created`, `key.*` */
+                action?: string;
+                /** @description only what this person did, or a key of theirs */
+                user_id?: string;
+                /** @description only what was done with this key */
+                key_prefix?: string;
+                /** @description only what was done to things of this kind: `key`, `agent`, `domain`... */
+                resource_type?: string;
+                /** @description only what was done to this thing */
+                resource_id?: string;
+                /** @description only with this result */
+                result?: "ok" | "refused" | "failed";
+                /** @description not before this time */
+                since?: string;
+                /** @description before this time */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3452,6 +4800,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             409: components["responses"]["409"];
             413: components["responses"]["413"];
@@ -3565,6 +4914,232 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    get_invitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationList"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    post_invitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInvitation"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedInvitation"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    post_invitations_accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acceptance"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationShape"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    delete_invitations_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description an identifier as lists show it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhoAmI"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_members: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberList"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    put_members_user_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description an identifier */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRole"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    delete_members_user_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description an identifier */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     get_messages: {
         parameters: {
             query?: {
@@ -3669,6 +5244,7 @@ export interface operations {
             409: components["responses"]["409"];
             413: components["responses"]["413"];
             422: components["responses"]["422"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3699,6 +5275,7 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3778,6 +5355,201 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    get_operator_organisations_id_quotas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description an identifier as lists show it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaReport"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    put_operator_organisations_id_quotas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description an identifier as lists show it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewQuotas"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaReport"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            413: components["responses"]["413"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_organisation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationShape"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    put_organisation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOrganisation"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationShape"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            413: components["responses"]["413"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    post_organisation_leave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_organisations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationList"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    post_organisations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOrganisation"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationShape"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     post_send: {
         parameters: {
             query?: {
@@ -3797,6 +5569,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3806,6 +5581,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3814,12 +5592,116 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             409: components["responses"]["409"];
             413: components["responses"]["413"];
             422: components["responses"]["422"];
             429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    put_session_organisation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OtherOrganisation"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            413: components["responses"]["413"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    delete_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedSessions"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    delete_sessions_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description an identifier as lists show it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
@@ -3938,6 +5820,92 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    get_usage: {
+        parameters: {
+            query?: {
+                /** @description first day; absent: 30 days are shown */
+                from?: string;
+                /** @description last day, at most a year later; absent: today (UTC) */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageReport"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    delete_users_me: {
+        parameters: {
+            query?: {
+                /** @description `DELETE`, to show that it is meant */
+                confirm?: "DELETE";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedAccount"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    get_users_me_export: {
+        parameters: {
+            query?: {
+                /** @description `json`: one document, each message with its bytes in base64; `zip`: the document as `export.json`, the mail as `.eml` files */
+                format?: "json" | "zip";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     get_users_me_signing_secrets: {
         parameters: {
             query?: never;
@@ -3987,6 +5955,37 @@ export interface operations {
             400: components["responses"]["400"];
             401: components["responses"]["401"];
             403: components["responses"]["403"];
+            413: components["responses"]["413"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    post_users_me_signing_secrets_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RotateSecrets"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedSecret"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
             413: components["responses"]["413"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
