@@ -98,7 +98,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "signing_secrets",
         """
-        SELECT id, organisation_id, name, secret_prefix, created_at, last_signed_at
+        SELECT id, organisation_id, name, secret_prefix, created_at, last_signed_at, signs_from, retires_at
         FROM signing_secrets WHERE organisation_id = %(organisation)s ORDER BY created_at, id
         """,
         ("signing_secrets",),
@@ -106,10 +106,25 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "sessions",
         """
-        SELECT user_id, organisation_id, created_at, expires_at
-        FROM user_sessions WHERE organisation_id = %(organisation)s ORDER BY created_at, expires_at
+        SELECT id, user_id, organisation_id, created_at, expires_at, last_used_at, client_ip, user_agent
+        FROM user_sessions WHERE user_id = %(user)s ORDER BY created_at, id
         """,
         ("user_sessions",),
+    ),
+    Section(
+        "identities",
+        """
+        SELECT user_id, issuer, email, created_at FROM identities WHERE user_id = %(user)s ORDER BY created_at, issuer
+        """,
+        ("identities",),
+    ),
+    Section(
+        "feedback",
+        """
+        SELECT id, user_id, category, message, email, created_at FROM feedback
+        WHERE user_id = %(user)s ORDER BY created_at, id
+        """,
+        ("feedback",),
     ),
     Section(
         "delegations",
@@ -182,6 +197,21 @@ SECTIONS: tuple[Section, ...] = (
         ("usage_events",),
     ),
     Section(
+        "usage_summaries",
+        """
+        SELECT organisation_id, bucket_date, inbound_count, outbound_count, total_count
+        FROM usage_summaries WHERE organisation_id = %(organisation)s ORDER BY bucket_date
+        """,
+        ("usage_summaries",),
+    ),
+    Section(
+        "message_days",
+        """
+        SELECT organisation_id, day, messages FROM message_days WHERE organisation_id = %(organisation)s ORDER BY day
+        """,
+        ("message_days",),
+    ),
+    Section(
         "audit_events",
         """
         SELECT id, organisation_id, at, action, resource_type, resource_id, user_id, key_prefix, client_ip, user_agent,
@@ -198,7 +228,10 @@ ELSEWHERE = ("organisations", "users", "messages", "raw_messages", "raw_parts", 
 #: Tables that are not exported, and why.
 WITHHELD: dict[str, str] = {
     "schema_migrations": "the schema's version, nobody's data",
-    "mailboxes": "a counter for each agent",
+    "mailboxes": "counters for each agent",
+    "storage_freed": "corrections of these counters, kept for minutes",
+    "signin_states": "sign-ins under way, nobody's yet",
+    "signin_links": "digests of sign-in links, kept until they are used or run out",
     "fingerprints": "digests of messages that are exported themselves, kept for eight days",
     "idempotency_keys": "digests of requests, kept for a day",
     "rate_events": "counters of requests, kept for a day",
@@ -214,10 +247,12 @@ WITHHELD_COLUMNS: dict[str, frozenset[str]] = {
     "user_sessions": frozenset({"token_hash"}),
     # How the sign-in provider knows the person.
     "users": frozenset({"issuer", "subject"}),
+    "identities": frozenset({"subject"}),
     # The daemon's own bookkeeping.
     "agents": frozenset({"domain_id", "webhook_host"}),
     "organisations": frozenset({"erased_since"}),
     "outbox": frozenset({"fence"}),
+    "feedback": frozenset({"mailed_at", "issue_url", "attempts", "next_attempt_at"}),
     "webhook_deliveries": frozenset({"fence"}),
     "raw_messages": frozenset({"created_at"}),
     "raw_parts": frozenset({"raw_id", "part"}),
@@ -226,7 +261,8 @@ WITHHELD_COLUMNS: dict[str, frozenset[str]] = {
 _ROLE = "SELECT role FROM memberships WHERE organisation_id = %s AND user_id = %s"
 _USER = "SELECT id, email, name, created_at FROM users WHERE id = %s"
 _ORGANISATION = """
-    SELECT o.id, o.name, o.personal, o.created_at, m.role
+    SELECT o.id, o.name, o.personal, o.created_at, o.quota_agents, o.quota_domains, o.quota_storage_bytes,
+        o.quota_messages_per_day, m.role
     FROM organisations o JOIN memberships m ON m.organisation_id = o.id AND m.user_id = %s WHERE o.id = %s
 """
 _MEMBERSHIPS = """
