@@ -46,7 +46,7 @@ class People:
         """The organisations that the person belongs to; for a key only the key's own."""
         found = await self._database.run("list organisations", members.organisations_of, principal.user_id)
         return [
-            Place(*row, current=row.id == principal.organisation_id)
+            Place(row.id, row.name, row.personal, row.role, row.created_at, row.id == principal.organisation_id)
             for row in found
             if principal.key_id is None or row.id == principal.organisation_id
         ]
@@ -108,9 +108,7 @@ class People:
         member = await self._checked(cur, principal, user_id, role)
         if member.role != role:
             await members.change_role(cur, member.organisation_id, user_id, role)
-            await audit.record(
-                cur, principal, "member.role_changed", "member", user_id, **{"from": member.role, "to": role}
-            )
+            await audit.record(cur, principal, "member.role_changed", "member", user_id, before=member.role, after=role)
         changed = await members.get_member(cur, member.organisation_id, user_id)
         assert changed is not None
         return changed

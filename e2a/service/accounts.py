@@ -26,12 +26,17 @@ from .writing import Desk
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """:ivar resources: the REST side.
+    """The flows that the dashboard offers as well, and
+
+    :ivar resources: the REST side.
     :ivar pages: what people open in a browser, by path.
     :ivar gate: from a request's cookies to the signed-in person.
     :ivar workers: not started, by name.
     """
 
+    accounts: Accounts
+    people: People
+    invitations: Invitations
     resources: Sequence[object]
     pages: Mapping[str, Handler]
     gate: SessionGate
@@ -59,4 +64,4 @@ def accounting(ground: Ground, writers: Desk) -> Accounting:
     resources += data_rights(ground)
     counted = counting(ground, writers.outbound, signin.gate.find)
     resources += counted.resources
-    return Accounting(resources, {**signin.pages}, signin.gate, counted.workers)
+    return Accounting(accounts, people, invitations, resources, {**signin.pages}, signin.gate, counted.workers)

@@ -34,6 +34,7 @@ from ..flows.bounces import Bounces
 from ..flows.delivery import DeliveryFlow
 from ..flows.directory import Directory
 from ..flows.erasure import Erasure
+from ..flows.events import Events
 from ..flows.inbound import Inbound
 from ..flows.intake import GroupIntake
 from ..flows.live import LiveRights
@@ -200,6 +201,10 @@ class Gateway:
         listener = Listener(self._reactor, dsn)
         listener.observe(CHANGED, changed)
         listener.observe(CHANGED, writers.outcomes.changed)
+        events = Events(database, self._reactor)
+        listener.observe(CHANGED, events.changed)
+        listener.observe(MAIL, events.mail)
+        listener.on_gap(events.gap)
         listener.observe(MAIL, hub.mail)
         listener.observe(MAIL, deliveries.mail)
         for forget in (directory.clear, secrets.clear, signing.clear, hub.gap, deliveries.gap, writers.outcomes.gap):
@@ -252,8 +257,8 @@ class Gateway:
         for name, worker in people.workers.items():
             worker.start()
             stack.on_stop(name, worker.stop)
-        site, end_waiting = rest_site(ground, keys, hub, readiness, writers, reviews, people)
-        self._end_waiting = end_waiting, writers.outcomes.stop
+        site, end_waiting = rest_site(ground, keys, hub, readiness, writers, reviews, people, events)
+        self._end_waiting = *end_waiting, writers.outcomes.stop
         factory = self._smtp(database, resolver, directory, sealer, limits.storage)
         self._open(stack, factory, site, lambda: _missing(database, listener))
 

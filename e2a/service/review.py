@@ -30,6 +30,7 @@ class Reviewing:
     :ivar worker: not started.
     """
 
+    approvals: Approvals
     resource: Review
     pages: Mapping[str, Handler]
     worker: HoldsWorker
@@ -52,4 +53,4 @@ def reviewing(
         "/api/v1/approve": ApprovePage(links, cpu, dashboard=dashboard),
         "/api/v1/reject": RejectPage(links, cpu, dashboard=dashboard),
     }
-    return Reviewing(Review(approvals), pages, worker)
+    return Reviewing(approvals, Review(approvals), pages, worker)
