@@ -45,7 +45,7 @@ _ROWS = """
     INSERT INTO invitations (id, organisation_id, email, role, token_hash, invited_by, expires_at) VALUES ('inv_{m}', '{o}', 'guest@{m}.example', 'member', 'hash-{m}', '{u}', now());
     INSERT INTO identities (issuer, subject, user_id, email) VALUES ('https://id.test', 'subject-{m}', '{u}', '{m}@people.test');
     INSERT INTO signin_links (token_hash, user_id, expires_at) VALUES ('link-{m}', '{u}', now());
-    INSERT INTO feedback (id, category, message, email, user_id) VALUES ('fb_{m}', 'bug', 'It does not work.', '{m}@people.test', '{u}');
+    INSERT INTO feedback (id, category, message, email, user_id) VALUES ('fb_' || md5('{m}'), 'bug', 'It does not work.', '{m}@people.test', '{u}');
     INSERT INTO storage_freed (agent_id, bytes) VALUES ('bot@{m}.test', 1);
     INSERT INTO audit_events (id, organisation_id, action, resource_type, resource_id, user_id, detail) VALUES ('aud_{m}', '{o}', 'agent.created', 'agent', 'bot@{m}.test', '{u}', '{{"name": "{m}"}}');
 """
