@@ -134,10 +134,15 @@ class Mailbox:
 
 def print_json(mailbox: Mailbox, out: Output) -> Handler:
     """The whole message on one line, and marked read after that."""
+    printed: set[str] = set()
 
     def handle(notice: WSNotification) -> None:
-        out.record(mailbox.message(notice.message_id))
-        mailbox.mark_read(notice.message_id)
+        identifier = notice.message_id
+        if identifier not in printed:
+            out.record(mailbox.message(identifier))
+            printed.add(identifier)
+        mailbox.mark_read(identifier)
+        printed.discard(identifier)
 
     return handle
 

@@ -121,6 +121,19 @@ class Handling(TestCase):
         self.assertEqual((line.count("\n"), json.loads(line)), (1, MESSAGE))
         self.assertEqual(self.asked(), ["GET ?mark_read=false", "GET"])
 
+    def test_printed_once(self) -> None:
+        """A message that was printed and could not be marked is marked the next time, not printed again."""
+        self.server.answers[f"GET {PATH}"] = [MESSAGE, problem(409, "away"), MESSAGE]
+        handler = print_json(self.mailbox, self.out)
+
+        def twice(found: WSNotification) -> None:
+            with self.assertRaises(CommandError):
+                handler(found)
+            handler(found)
+
+        self.assertEqual(self.printed(twice).count("\n"), 1)
+        self.assertEqual(self.asked(), ["GET ?mark_read=false", "GET", "GET"])
+
     def test_forwarded(self) -> None:
         """The target gets the server's message with the token, and it is marked read after its 2xx."""
         self.forward()(notice())
