@@ -82,6 +82,29 @@ class VectorTests(SynchronousTestCase):
         self.assertGreaterEqual(made, 10)
 
 
+class SeveralSecretsTests(SynchronousTestCase):
+    """While secrets are rotated one set of headers carries a signature of each."""
+
+    def test_vectors(self) -> None:
+        """Each of the ten cases is accepted or refused as it says."""
+        self.assertEqual(len(VECTORS["several_signatures"]), 10)
+        for vector in VECTORS["several_signatures"]:
+            raw = base64.b64decode(vector["raw_message_b64"])
+            accepted = signing.verify(
+                vector["presented_headers"], raw, vector["verifier_secrets"], unix(vector["verifier_clock"])
+            )
+            self.assertEqual(accepted, vector["expect"], vector["id"])
+
+    def test_one_secret(self) -> None:
+        """With one secret there is no list, and with several the first signs the header of old."""
+        alone = signing.sign(FACTS, "msg_1", SECRET, NOON)
+        self.assertNotIn(signing.SIGNATURES, alone)
+        several = signing.sign(FACTS, "msg_1", SECRET, NOON, ["another"])
+        self.assertEqual(several[signing.SIGNATURE], alone[signing.SIGNATURE])
+        self.assertEqual(several[signing.SIGNATURES].split()[0], alone[signing.SIGNATURE])
+        self.assertTrue(signing.verify(several, b"hello", ["another"], NOON))
+
+
 class SigningTests(SynchronousTestCase):
     def test_line_breaks_are_never_signed(self) -> None:
         """CR, LF or NUL in any field of the facts, or in the id, is refused."""

@@ -21,6 +21,10 @@ const SIGNED = [
   "Body-Hash",
 ].map((name) => PREFIX + name);
 const SIGNATURE = `${PREFIX}Signature`;
+/** One signature for each secret that counts, separated by spaces; only there while there are several. */
+const SIGNATURES = `${PREFIX}Signatures`;
+/** How many of them are looked at. */
+const MOST_SIGNATURES = 10;
 
 /** Seconds that a signature may be old, and lie in the future; both limits themselves pass. */
 export const MAX_AGE = 300;
@@ -93,7 +97,10 @@ export function check(
   const age = now - unixTime(value(`${PREFIX}Timestamp`));
   const bodyHashOk = equalTexts(value(`${PREFIX}Body-Hash`), hash);
   const timestampOk = age >= -futureSkew && age <= maxAge;
-  const signatureOk = !ambiguous && signatureMatches(value(SIGNATURE), SIGNED.map(value), secrets);
+  const offered = value(SIGNATURE)
+    ? [value(SIGNATURE), ...value(SIGNATURES).split(/\s+/).slice(0, MOST_SIGNATURES)]
+    : [];
+  const signatureOk = !ambiguous && signatureMatches(offered, SIGNED.map(value), secrets);
   return { bodyHashOk, signatureOk, timestampOk, accepted: bodyHashOk && signatureOk && timestampOk };
 }
 
@@ -128,7 +135,7 @@ function split(text: string): string[] {
   return text.split(/[\s,]+/).filter(Boolean);
 }
 
-function signatureMatches(signature: string, values: string[], secrets: readonly string[]): boolean {
+function signatureMatches(signatures: string[], values: string[], secrets: readonly string[]): boolean {
   let text: string;
   try {
     text = canonical(values);
@@ -141,7 +148,7 @@ function signatureMatches(signature: string, values: string[], secrets: readonly
     if (!secret) continue;
     // A few hundred octets at most: not worth an asynchronous interface.
     const mac = toHex(hmac(syncSha256, encoder.encode(secret), encoder.encode(text)));
-    matches = equalTexts(signature, mac) || matches;
+    for (const signature of signatures) matches = equalTexts(signature, mac) || matches;
   }
   return matches;
 }

@@ -14,6 +14,7 @@ describe("the vectors that every language passes", () => {
   it("has all of them", () => {
     expect(vectors.canonical_strings).toHaveLength(5);
     expect(vectors.header_signatures).toHaveLength(32);
+    expect(vectors.several_signatures).toHaveLength(10);
     expect(vectors.webhook_signatures).toHaveLength(18);
     expect(vectors.inbound_emails).toHaveLength(12);
   });
@@ -35,6 +36,12 @@ describe("the vectors that every language passes", () => {
       timestampOk: vector.expect.timestamp_ok,
       accepted: vector.expect.accept,
     });
+  });
+
+  it.each(vectors.several_signatures as any[])("signatures of several secrets: $id", async (vector) => {
+    const hash = await bodyHash(fromBase64(vector.raw_message_b64));
+    const found = check(vector.presented_headers, hash, vector.verifier_secrets, unix(vector.verifier_clock));
+    expect(found.accepted).toBe(vector.expect);
   });
 
   it.each(vectors.webhook_signatures as any[])("webhook $id", async (vector) => {
