@@ -140,7 +140,8 @@ class Signing:
     old_hmac_secrets: tuple[str, ...] = key(
         (),
         "E2A_OLD_HMAC_SECRETS",
-        "Former values of `hmac_secret`, newest first: they still open what they sealed.",
+        "Former values of `hmac_secret`, newest first: what they sealed and signed is still good. See `Changing the "
+        "deployment secret` in operations.md.",
         secret=True,
     )
 
