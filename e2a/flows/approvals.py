@@ -14,7 +14,15 @@ from typing import Any, Literal, TypeVar, get_args
 
 from twisted.logger import Logger
 
-from e2a.core.entities import Agent, AttachmentInfo, OutboundMessage, OutboundRecipient, OutboundStatus, Principal
+from e2a.core.entities import (
+    Agent,
+    AttachmentInfo,
+    Origin,
+    OutboundMessage,
+    OutboundRecipient,
+    OutboundStatus,
+    Principal,
+)
 from e2a.core.errors import Conflict, E2AError, Forbidden, NotFound
 from e2a.core.mail import parts
 from e2a.core.mail.parts import Content
@@ -23,7 +31,7 @@ from e2a.core.rules.holds import Edits, Revision
 from e2a.core.rules.idempotency import Once
 from e2a.core.rules.permissions import require_unbound
 from e2a.core.trust.pagetoken import PageTokens
-from e2a.store import agents, holds, idempotency, rawmail
+from e2a.store import agents, audit, holds, idempotency, rawmail
 from e2a.store import outbound as store
 from e2a.store.rows import Cursor
 
@@ -154,7 +162,7 @@ class Approvals:
 
         found, raw = await self._database.run("find held", known)
         try:
-            submitted = found if found.replayed else await self._approve(found.message, raw, edits, once)
+            submitted = found if found.replayed else await self._approve(found.message, raw, edits, once, principal)
         except Conflict:
             # An equal request may be the one that has decided since the look for it.
             earlier = await self._database.run("find held", self._outbound.replayed, principal, once)
@@ -163,29 +171,44 @@ class Approvals:
             submitted = earlier
         return await self._outbound.settled(submitted, wait)
 
-    async def approve_by_id(self, message_id: str, *, wait: float = 0.0) -> Submitted:
-        """As ``approve``, for a bearer of a link."""
-        found, raw = await self._database.run("find held", _load, message_id)
-        return await self._outbound.settled(await self._approve(found.message, raw, Edits(), None), wait)
+    async def approve_by_id(self, message_id: str, *, client_ip: str = "", wait: float = 0.0) -> Submitted:
+        """As ``approve``, for a bearer of a link.
 
-    async def _approve(self, message: OutboundMessage, raw: bytes | None, edits: Edits, once: Once | None) -> Submitted:
+        :param client_ip: where they are, for the audit log.
+        """
+        found, raw = await self._database.run("find held", _load, message_id)
+        bearer = _bearer(found.message, client_ip)
+        return await self._outbound.settled(await self._approve(found.message, raw, Edits(), None, bearer), wait)
+
+    async def _approve(
+        self, message: OutboundMessage, raw: bytes | None, edits: Edits, once: Once | None, by: Principal
+    ) -> Submitted:
         self.check_open(message)
-        return await self._send(message, raw, edits, once, expired=False)
+        return await self._send(message, raw, edits, once, by)
 
     async def _send(
-        self, message: OutboundMessage, raw: bytes | None, edits: Edits, once: Once | None, *, expired: bool
+        self, message: OutboundMessage, raw: bytes | None, edits: Edits, once: Once | None, by: Principal | None
     ) -> Submitted:
-        """Compose again, dated now, and release, if nobody else does."""
+        """Compose again, dated now, and release, if nobody else does.
+
+        :param by: who decided; None: time did.
+        """
         agent = await self._database.run("get agent", _agent, message)
         if raw is None:
             raise Conflict("the message is not pending any more")
         own = self._outbound.own_addresses(agent.id)
         revision: Revision = await self._take_apart(_revised, raw, message, edits, own)
         prepared = await self._outbound.prepare(agent, revision.draft, held=message)
-        return await self._database.run("approve", self._release, message, prepared, revision.edited, once, expired)
+        return await self._database.run("approve", self._release, message, prepared, revision.edited, once, by)
 
     async def _release(
-        self, cur: Cursor, held: OutboundMessage, prepared: Prepared, edited: bool, once: Once | None, expired: bool
+        self,
+        cur: Cursor,
+        held: OutboundMessage,
+        prepared: Prepared,
+        edited: bool,
+        once: Once | None,
+        by: Principal | None,
     ) -> Submitted:
         earlier = None if once is None else await idempotency.claim(cur, once, held.id)
         if earlier is not None:
@@ -196,9 +219,11 @@ class Approvals:
         await _agent(cur, held)
         local = [target.local.agent_id for target in prepared.targets if target.local is not None]
         await holds.lock_mailboxes(cur, local)
-        if not await holds.lock_pending(cur, held.id, expired=expired):
+        if not await holds.lock_pending(cur, held.id, expired=by is None):
             raise Conflict("the message was decided about in the meantime")
         await holds.mark_reviewed(cur, held.id, edited=edited)
+        if by is not None:
+            await _note(cur, by, "message.approved", held, edited=edited)
         submitted = await self._outbound.release(cur, prepared)
         return replace(submitted, message=replace(submitted.message, edited=edited))
 
@@ -217,13 +242,16 @@ class Approvals:
 
         async def work(cur: Cursor) -> OutboundMessage:
             found = await _known(cur, principal, message_id)
-            return await _reject(cur, found.id, reason)
+            return await _reject(cur, found.id, reason, principal)
 
         return await self._database.run("reject", work)
 
-    async def reject_by_id(self, message_id: str, reason: str) -> OutboundMessage:
-        """As ``reject``, for a bearer of a link."""
-        return await self._database.run("reject", _reject, message_id, rules.checked_reason(reason))
+    async def reject_by_id(self, message_id: str, reason: str, *, client_ip: str = "") -> OutboundMessage:
+        """As ``reject``, for a bearer of a link.
+
+        :param client_ip: where they are, for the audit log.
+        """
+        return await self._database.run("reject", _reject, message_id, rules.checked_reason(reason), None, client_ip)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -257,7 +285,7 @@ class Approvals:
         """Send what nobody decided about; what stands in the way for now only leaves it pending, for a later round."""
         try:
             _, raw = await self._database.run("find held", _load, message.id)
-            await self._send(replace(message, sent_status="expired_approved"), raw, Edits(), None, expired=True)
+            await self._send(replace(message, sent_status="expired_approved"), raw, Edits(), None, None)
         except (Conflict, NotFound):
             # Another replica was there first, or the agent has gone.
             return
@@ -346,14 +374,29 @@ async def _agent(cur: Cursor, message: OutboundMessage) -> Agent:
     return agent
 
 
-async def _reject(cur: Cursor, message_id: str, reason: str) -> OutboundMessage:
+async def _reject(
+    cur: Cursor, message_id: str, reason: str, by: Principal | None, client_ip: str = ""
+) -> OutboundMessage:
+    """:param by: who decided; None: the bearer of a link, at ``client_ip``."""
     ended = await holds.end(cur, message_id, "rejected", reason)
     message = await store.get_outbound(cur, message_id)
     if message is None:
         raise NotFound
     if not ended:
         raise Conflict(f"the message is not pending any more, it is {message.status}")
+    await _note(cur, by or _bearer(message, client_ip), "message.rejected", message)
     return message
+
+
+def _bearer(message: OutboundMessage, client_ip: str) -> Principal:
+    """Whoever holds a message's link: of them only the place is known."""
+    return Principal(message.organisation_id, "", frozenset(), origin=Origin(client_ip))
+
+
+async def _note(cur: Cursor, by: Principal, action: str, message: OutboundMessage, **detail: Any) -> None:
+    if not by.user_id:
+        detail["by"] = "link"
+    await audit.record(cur, by, action, "message", message.id, agent=message.agent_id, **detail)
 
 
 async def _due(cur: Cursor, after: tuple[datetime, str] | None) -> list[OutboundMessage]:

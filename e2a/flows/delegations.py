@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
 from e2a.core import ids
-from e2a.core.entities import Principal, Recipient
+from e2a.core.entities import Origin, Principal, Recipient
 from e2a.core.errors import BadRequest, Conflict, NotFound, SendingNotConfigured
 from e2a.core.mail.addresses import split
 from e2a.core.rules.domains import OwnNames
@@ -18,8 +18,8 @@ from e2a.core.rules.drafts import Recipients as To
 from e2a.core.rules.limits import Limit
 from e2a.core.rules.permissions import require_unbound
 from e2a.core.trust.delegation import REST, Delegation, DelegationTokens, State, statement
+from e2a.store import audit, limits
 from e2a.store import delegations as store
-from e2a.store import limits
 from e2a.store.rows import Cursor
 
 from .ports import Now, Transactions
@@ -128,6 +128,7 @@ class Delegations:
         :raises RecipientSuppressed: mail to the person came back.
         """
         require_unbound(principal)
+        await self._database.run("find agent", the_agent, principal, agent_id)
         if not self._writer.sends_system_mail or not self._public_url:
             raise SendingNotConfigured("delegations need http.public_url and a way out for mail to people")
         canonical = address(person, "person")
@@ -153,6 +154,7 @@ class Delegations:
         await limits.charge(cur, PROPOSALS, principal.organisation_id)
         await limits.charge(cur, QUESTIONS, person)
         await self._writer.system_mail(cur, self._question(made))
+        await audit.record(cur, principal, "delegation.proposed", "delegation", made.id, agent=agent_id)
         return made
 
     def _question(self, delegation: Delegation) -> Draft:
@@ -174,6 +176,7 @@ class Delegations:
             raise NotFound
         if await store.end_delegation(cur, delegation_id, "owner") is None:
             raise NotFound
+        await audit.record(cur, principal, "delegation.ended", "delegation", delegation_id, agent=agent_id)
 
     # --- for the person -----------------------------------------------------------------------------------------------
 
@@ -206,10 +209,20 @@ class Delegations:
             changed = await store.confirm_delegation(cur, delegation_id)
         else:
             changed = await store.end_delegation(cur, delegation_id, "person")
-        return await self._look(cur, delegation_id, client_ip) if changed is None else changed
+        if changed is None:
+            return await self._look(cur, delegation_id, client_ip)
+        await _note(cur, changed, "delegation.confirmed" if choice == "confirm" else "delegation.ended", client_ip)
+        return changed
 
     def _read(self, token: str) -> str:
         delegation_id = self._tokens.read(token)
         if delegation_id is None:
             raise BadRequest("this link is not complete or was not made here", field="token")
         return delegation_id
+
+
+async def _note(cur: Cursor, delegation: Delegation, action: str, client_ip: str) -> None:
+    """The bearer of the link is known by their place alone."""
+    organisation_id = await store.organisation_of(cur, delegation.agent_id)
+    bearer = Principal(organisation_id, "", frozenset(), origin=Origin(client_ip))
+    await audit.record(cur, bearer, action, "delegation", delegation.id, agent=delegation.agent_id, by="link")

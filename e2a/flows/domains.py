@@ -12,6 +12,7 @@ from e2a.core.mail.addresses import AddressError, normal_domain
 from e2a.core.rules.domains import OwnNames, claimable, new_proof
 from e2a.core.rules.limits import Quotas
 from e2a.core.rules.permissions import require_whole_account
+from e2a.store import audit
 from e2a.store import domains as store
 from e2a.store.dkimkeys import DkimKey
 from e2a.store.organisations import lock_organisation
@@ -79,11 +80,12 @@ class Domains:
         """
         require_whole_account(principal)
         name = claimable(text, self._own)
-        domain = await self._database.run("claim domain", self._claim, principal.organisation_id, name)
+        domain = await self._database.run("claim domain", self._claim, principal, name)
         await self._keys.ensure(domain.id)
         return domain
 
-    async def _claim(self, cur: Cursor, organisation_id: str, name: str) -> Domain:
+    async def _claim(self, cur: Cursor, principal: Principal, name: str) -> Domain:
+        organisation_id = principal.organisation_id
         await lock_organisation(cur, organisation_id)
         own = await store.own_domain(cur, organisation_id, name)
         if own is not None:
@@ -93,7 +95,9 @@ class Domains:
         if await store.count_domains(cur, organisation_id) >= MOST_DOMAINS:
             raise Conflict(f"an account can have at most {MOST_DOMAINS} domains; delete some first")
         await check_domains(cur, organisation_id, self._quotas)
-        return await store.claim_domain(cur, organisation_id, name, new_proof(self._random))
+        claim = await store.claim_domain(cur, organisation_id, name, new_proof(self._random))
+        await audit.record(cur, principal, "domain.claimed", "domain", name)
+        return claim
 
     async def report(self, principal: Principal, text: str) -> tuple[Domain, Sequence[Record]]:
         """A claim, and what DNS says of each record that it should have.
@@ -124,17 +128,21 @@ class Domains:
         if not domain.verified:
             if self._production:
                 _require_ownership(domain, records)
-            domain = await self._database.run("prove domain", self._prove, principal.organisation_id, domain)
+            domain = await self._database.run("prove domain", self._prove, principal, domain)
             self._changed(f"domain {domain.name}")
         if any(record.purpose == "dkim" and record.status == "found" for record in records):
             await self._keys.seen(key)
         return domain, records
 
-    async def _prove(self, cur: Cursor, organisation_id: str, domain: Domain) -> Domain:
-        proved = await store.prove_domain(cur, domain.id) or await store.own_domain(cur, organisation_id, domain.name)
-        if proved is None:
+    async def _prove(self, cur: Cursor, principal: Principal, domain: Domain) -> Domain:
+        proved = await store.prove_domain(cur, domain.id)
+        if proved is not None:
+            await audit.record(cur, principal, "domain.verified", "domain", domain.name)
+            return proved
+        earlier = await store.own_domain(cur, principal.organisation_id, domain.name)
+        if earlier is None:
             raise NotFound
-        return proved
+        return earlier
 
     async def release(self, principal: Principal, text: str) -> None:
         """Give a claim up.
@@ -143,7 +151,7 @@ class Domains:
         :raises BadRequest: agents are on it.
         """
         domain = await self._own_domain(principal, text)
-        await self._database.run("release domain", store.drop_domain, domain)
+        await self._database.run("release domain", _release, principal, domain)
         self._changed(f"domain {domain.name}")
 
     async def _own_domain(self, principal: Principal, text: str) -> Domain:
@@ -156,6 +164,11 @@ class Domains:
         if domain is None:
             raise NotFound
         return domain
+
+
+async def _release(cur: Cursor, principal: Principal, domain: Domain) -> None:
+    await store.drop_domain(cur, domain)
+    await audit.record(cur, principal, "domain.deleted", "domain", domain.name)
 
 
 def _require_ownership(domain: Domain, records: Sequence[Record]) -> None:

@@ -48,14 +48,15 @@ class ReviewLinks:
             self._approvals.check_open(found.message)
         return found
 
-    async def approve(self, token: str) -> Submitted:
+    async def approve(self, token: str, client_ip: str = "") -> Submitted:
         """:raises Forbidden: the agent's domain is not verified any more. Other errors as for ``look``."""
-        return await self._approvals.approve_by_id(self._tokens.read(token, "approve", self._now()), wait=WAIT)
+        message_id = self._tokens.read(token, "approve", self._now())
+        return await self._approvals.approve_by_id(message_id, client_ip=client_ip, wait=WAIT)
 
-    async def reject(self, token: str, reason: str) -> OutboundMessage:
+    async def reject(self, token: str, reason: str, client_ip: str = "") -> OutboundMessage:
         """:raises BadRequest: the reason cannot be kept. Other errors as for ``look``."""
         message_id = self._tokens.read(token, "reject", self._now())
-        return await self._approvals.reject_by_id(message_id, reason.strip() or REASON)
+        return await self._approvals.reject_by_id(message_id, reason.strip() or REASON, client_ip=client_ip)
 
 
 def network_of(client_ip: str) -> str:

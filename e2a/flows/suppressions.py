@@ -9,7 +9,8 @@ from e2a.core.entities import Principal, Suppression
 from e2a.core.errors import BadRequest, NotFound
 from e2a.core.mail.addresses import AddressError, join, match_path, normal_domain
 from e2a.core.trust.pagetoken import PageTokens
-from e2a.store import suppressions
+from e2a.store import audit, suppressions
+from e2a.store.rows import Cursor
 
 from .ports import Transactions
 
@@ -54,9 +55,7 @@ class Suppressions:
         if len(reason) > LONGEST_REASON or not reason.isprintable():
             raise BadRequest(f"reason must be at most {LONGEST_REASON} printable characters", field="reason")
         plain = plain_address(address)
-        return await self._database.run(
-            "suppress", suppressions.suppress, principal.organisation_id, plain, reason.strip() or MANUAL
-        )
+        return await self._database.run("suppress", _suppress, principal, plain, reason.strip() or MANUAL)
 
     async def get(self, principal: Principal, address: str) -> Suppression:
         """:raises NotFound: it is not suppressed."""
@@ -72,10 +71,21 @@ class Suppressions:
 
         :raises NotFound: it is not suppressed.
         """
-        if not await self._database.run(
-            "unsuppress", suppressions.drop_suppression, principal.organisation_id, address
-        ):
-            raise NotFound
+        await self._database.run("unsuppress", _lift, principal, address)
+
+
+async def _suppress(cur: Cursor, principal: Principal, address: str, reason: str) -> Suppression:
+    earlier = await suppressions.get_suppression(cur, principal.organisation_id, address)
+    entry = await suppressions.suppress(cur, principal.organisation_id, address, reason)
+    if earlier is None:
+        await audit.record(cur, principal, "suppression.created", "suppression", entry.address)
+    return entry
+
+
+async def _lift(cur: Cursor, principal: Principal, address: str) -> None:
+    if not await suppressions.drop_suppression(cur, principal.organisation_id, address):
+        raise NotFound
+    await audit.record(cur, principal, "suppression.deleted", "suppression", address.lower())
 
 
 def plain_address(text: str) -> str:

@@ -43,6 +43,7 @@ _PERSONS = """
 _FORGET_ENDED = """
     DELETE FROM delegations WHERE agent_id = %s AND ended_at < now() - interval '1 year'
 """
+_ORGANISATION = "SELECT organisation_id FROM agents WHERE id = %s"
 
 
 def _load(row: Any) -> Delegation:
@@ -88,3 +89,8 @@ async def persons_of(cur: Cursor, agent_id: str) -> list[str]:
     """Whom the agent acts for now."""
     await cur.execute_prepared("persons_of", "text", _PERSONS, (agent_id,))
     return [str(row.person) for row in cur.fetchall()]
+
+
+async def organisation_of(cur: Cursor, agent_id: str) -> str:
+    """The organisation whose agent it is."""
+    return await one(cur, _ORGANISATION, (agent_id,), lambda row: str(row.organisation_id))

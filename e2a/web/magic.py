@@ -98,7 +98,7 @@ class ApprovePage(_LinkPage):
         return button("choice", "approve", "Approve and send")
 
     async def _decided(self, visit: Visit) -> Page:
-        submitted = await self._links.approve(visit.token)
+        submitted = await self._links.approve(visit.token, visit.client_ip)
         return Page(200, "Approved", paragraph(_OUTCOMES.get(submitted.message.status, _waiting(submitted))))
 
 
@@ -112,7 +112,7 @@ class RejectPage(_LinkPage):
         return field + button("choice", "reject", "Reject")
 
     async def _decided(self, visit: Visit) -> Page:
-        await self._links.reject(visit.token, visit.values.get("reason", ""))
+        await self._links.reject(visit.token, visit.values.get("reason", ""), visit.client_ip)
         return Page(200, "Rejected", paragraph("The message will not be sent."))
 
 

@@ -161,7 +161,7 @@ class ApproveTests(ApprovalsTestCase):
         found, raw = await self.db.run("load", _load, message.id)
         await self.pass_time(message)
         with self.assertRaises(Conflict):
-            await self.approvals._approve(found, raw, NOTHING, None)
+            await self.approvals._approve(found, raw, NOTHING, None, OWNER)
         self.assertEqual((await self.stored(message)).status, "pending_approval")
 
     async def test_who(self) -> None:

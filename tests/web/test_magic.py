@@ -51,12 +51,12 @@ class Links:
         self._fail()
         return self.found
 
-    async def approve(self, token: str) -> Submitted:
+    async def approve(self, token: str, client_ip: str) -> Submitted:
         self._fail()
         self.done.append(("approve", token))
         return Submitted(replace(HELD, status=self.status))
 
-    async def reject(self, token: str, reason: str) -> OutboundMessage:
+    async def reject(self, token: str, reason: str, client_ip: str) -> OutboundMessage:
         self._fail()
         self.done.append(("reject", token, reason))
         return replace(HELD, status="rejected")
