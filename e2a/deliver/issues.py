@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import treq
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgent
 
@@ -41,32 +41,37 @@ class GitHubIssues:
             "User-Agent": "e2a",
         }
         asked = {"title": title, "body": body, "labels": [label]}
+        exchange = Deferred.fromCoroutine(self._exchange(headers, asked))
+        try:
+            status, answer = await exchange.addTimeout(SECONDS, self._reactor)
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise Unavailable("the issue tracker cannot be reached") from error
+        if status != 201:
+            raise Unavailable(f"the issue tracker answered {status}")
+        return _address(answer)
+
+    async def _exchange(self, headers: dict[bytes | str, bytes | str], asked: Any) -> tuple[int, bytes]:
+        """Status and the beginning of the answer."""
+        response = await treq.request(
+            "POST",
+            self._url,
+            json=asked,
+            headers=headers,
+            agent=self._agent,
+            reactor=self._reactor,
+            allow_redirects=False,
+            unbuffered=True,
+        )
         chunks: list[bytes] = []
 
         def collect(chunk: bytes) -> None:
             if sum(map(len, chunks)) + len(chunk) <= LONGEST_ANSWER:
                 chunks.append(chunk)
 
-        try:
-            response = await treq.request(
-                "POST",
-                self._url,
-                json=asked,
-                headers=headers,
-                agent=self._agent,
-                reactor=self._reactor,
-                timeout=SECONDS,
-                allow_redirects=False,
-                unbuffered=True,
-            )
-            await treq.collect(response, collect).addTimeout(SECONDS, self._reactor)
-        except CancelledError:
-            raise
-        except Exception as error:
-            raise Unavailable("the issue tracker cannot be reached") from error
-        if response.code != 201:
-            raise Unavailable(f"the issue tracker answered {response.code}")
-        return _address(b"".join(chunks))
+        await treq.collect(response, collect)
+        return response.code, b"".join(chunks)
 
 
 def _address(answer: bytes) -> str:

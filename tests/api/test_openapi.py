@@ -43,7 +43,10 @@ def whole_api() -> Api:
 def other_resources(nothing: Any) -> list[Any]:
     """The resource classes of keys, secrets, domains and agents, each made with as many nothings as it takes."""
     found = []
-    for name in ("keys", "secrets", "domains", "agents", "conversations", "suppressions", "send", "review"):
+    for name in (
+        *("keys", "secrets", "domains", "agents", "conversations", "suppressions", "send", "review", "usage"),
+        "feedback",
+    ):
         module = importlib.import_module(f"e2a.api.{name}")
         for _, kind in inspect.getmembers(module, inspect.isclass):
             routes = any(hasattr(each, "__e2a_routes__") for each in vars(kind).values())
@@ -92,7 +95,15 @@ class DocumentTests(SynchronousTestCase):
         }
         self.assertEqual(public, open_paths)
         self.assertEqual(
-            public, {"/api/health", "/api/ready", "/api/v1/info", "/api/v1/openapi.json", "/api/v1/openapi.yaml"}
+            public,
+            {
+                "/api/health",
+                "/api/ready",
+                "/api/feedback",
+                "/api/v1/info",
+                "/api/v1/openapi.json",
+                "/api/v1/openapi.yaml",
+            },
         )
 
     def test_one_document(self) -> None:

@@ -58,6 +58,27 @@ class LimitTests(DatabaseTestCase):
         await self.charge("ana", Limit("other", 5, 60))
         await self.charge("x" * 5000)
 
+    async def test_counted_alone(self) -> None:
+        """Counting and nothing else is one statement, as exact as the rest, and says what is left."""
+        wanted = [Deferred.fromCoroutine(self.db.statement("count", limits.count, FIVE, "ana")) for _ in range(20)]
+        outcomes = await DeferredList(wanted, consumeErrors=True)
+        passed = [result for success, result in outcomes if success]
+        self.assertEqual(sorted(one.remaining for one in passed), [0, 1, 2, 3, 4])
+        for one in passed:
+            self.assertTrue(55 < one.resets <= 60, one.resets)
+
+    async def test_look(self) -> None:
+        """Looking says how one stands and counts nothing; the oldest event is the first that leaves."""
+        await self.charge()
+        await self.age(40)
+        await self.charge()
+        other = Limit("other", 1, 60)
+        for _ in range(2):
+            first, second = await self.db.read("look", limits.look, [(FIVE, "ana"), (other, "ana")])
+            self.assertEqual((first.used, first.remaining), (2, 3))
+            self.assertTrue(15 < first.resets <= 20, first.resets)
+            self.assertEqual((second.used, second.remaining, second.resets), (0, 1, 0.0))
+
     async def test_rolled_back(self) -> None:
         """What had no effect is not counted."""
 
