@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -46,7 +47,7 @@ class Messages:
         "GET",
         "/api/v1/agents/{email}/messages",
         action="messages:read",
-        summary="List received messages, oldest first",
+        summary="List received messages, oldest first unless sorted otherwise",
         answers={200: MessagePage},
         errors=(404,),
         query=[
@@ -57,6 +58,10 @@ class Messages:
             ),
             *_PAGE,
             *_FILTERS,
+            Query("conversation_id", "only mail of this conversation"),
+            Query("since", "only mail received at or after this time", {"type": "string", "format": "date-time"}),
+            Query("until", "only mail received before this time", {"type": "string", "format": "date-time"}),
+            Query("sort", "by age", {"type": "string", "enum": ["asc", "desc"], "default": "asc"}),
         ],
         limit="poll",
     )
@@ -64,7 +69,7 @@ class Messages:
         status: Status = call.choice("status", ("unread", "read", "all"), "unread")
         size = call.whole("page_size", 1, 100, 50)
         page = await self._mailbox.page(
-            call.principal, call.agent_id, status, size, call.query.get("token"), _filters(call)
+            call.principal, call.agent_id, status, size, call.query.get("token"), _list_filters(call)
         )
         answer: dict[str, Any] = {"messages": [payloads.summary(message) for message in page.messages]}
         if page.next_token is not None:
@@ -213,8 +218,18 @@ def disposition(filename: str) -> str:
     return f"attachment; filename=\"{plain[:200] or 'attachment'}\"; filename*=UTF-8''{exact[:600] or 'attachment'}"
 
 
+def _list_filters(call: Call) -> Filters:
+    return replace(
+        _filters(call),
+        not_before=call.moment("since"),
+        until=call.moment("until"),
+        conversation_id=call.query.get("conversation_id") or None,
+        newest_first=call.choice("sort", ("asc", "desc"), "asc") == "desc",
+    )
+
+
 def _filters(call: Call) -> Filters:
-    for name in ("from", "subject_contains"):
+    for name in ("from", "subject_contains", "conversation_id"):
         if len(call.query.get(name, "")) > LONGEST_FILTER:
             raise BadRequest(f"{name} may have at most {LONGEST_FILTER} characters", field=name)
     return Filters(

@@ -17,7 +17,7 @@ from e2a.core.errors import NotFound
 from e2a.core.mail import parts
 from e2a.core.trust import signing
 from e2a.core.trust.pagetoken import PageTokens
-from e2a.store import deliveries, messages, rawmail
+from e2a.store import audit, deliveries, messages, rawmail
 from e2a.store.messages import Status as Status
 from e2a.store.rows import Cursor
 
@@ -32,6 +32,10 @@ INLINE_BYTES = 65_536
 T = TypeVar("T")
 
 
+#: A uid that no message reaches.
+_ABOVE_ALL = 2**63 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Which messages are meant; None leaves that side open.
@@ -39,11 +43,17 @@ class Filters:
     :ivar sender: the From mailbox, in any case.
     :ivar subject_contains: a part of the subject, in any case.
     :ivar not_before: when it was received at the earliest.
+    :ivar until: only what was received before it; for lists, as are the two that follow.
+    :ivar conversation_id: the conversation it belongs to.
+    :ivar newest_first: list the other way round.
     """
 
     sender: str | None = None
     subject_contains: str | None = None
     not_before: datetime | None = None
+    until: datetime | None = None
+    conversation_id: str | None = None
+    newest_first: bool = False
 
 
 class Waiting(Protocol):
@@ -122,15 +132,17 @@ class Mailbox:
         token: str | None,
         filters: Filters,
     ) -> Page:
-        """Received messages, oldest first; listing changes nothing.
+        """Received messages, oldest first unless the filters say otherwise; listing changes nothing.
 
         Positions are uids, so a page is the same however much arrives or is read between two requests.
 
         :raises NotFound: no such agent.
         :raises BadRequest: the token is not of this list with these filters; ``field`` is ``token``.
         """
-        kind = json.dumps(["messages", agent_id, status, filters.sender, filters.subject_contains])
-        after = int(self._tokens.read(kind, token)[0] or 0) if token else 0
+        moments = [moment and moment.isoformat() for moment in (filters.not_before, filters.until)]
+        wanted = [filters.sender, filters.subject_contains, *moments, filters.conversation_id, filters.newest_first]
+        kind = json.dumps(["messages", agent_id, status, *wanted])
+        after = int(self._tokens.read(kind, token)[0] or 0) if token else _ABOVE_ALL if filters.newest_first else 0
         rows = await self._database.run(
             "list messages", _page, principal, agent_id, status, after, size + 1, filters, self._moment()
         )
@@ -249,6 +261,9 @@ async def _page(
         sender=filters.sender or "",
         subject_contains=filters.subject_contains or "",
         since=filters.not_before,
+        until=filters.until,
+        conversation_id=filters.conversation_id or "",
+        newest_first=filters.newest_first,
     )
 
 
@@ -274,6 +289,7 @@ async def _redeliver(cur: Cursor, principal: Principal, agent_id: str, message_i
     record = await deliveries.redeliver(cur, agent_id, message_id)
     if record is None:
         raise NotFound
+    await audit.record(cur, principal, "message.redelivered", "message", message_id, agent=agent_id)
     return record
 
 

@@ -18,9 +18,9 @@ COLUMNS = """
 """
 _PAGE = f"""
     SELECT {COLUMNS} FROM messages AS m
-    WHERE m.agent_id = %(agent)s AND m.direction = 'inbound' AND m.uid > %(after)s AND m.expires_at > %(now)s
+    WHERE m.agent_id = %(agent)s AND m.direction = 'inbound' AND m.uid {{side}} %(after)s AND m.expires_at > %(now)s
     {{filters}}
-    ORDER BY m.uid LIMIT %(limit)s
+    ORDER BY m.uid {{order}} LIMIT %(limit)s
 """
 _STATUS = {
     # The literal, because a parameter would not match the partial index.
@@ -31,6 +31,8 @@ _STATUS = {
 _FROM = "AND lower(m.sender) = lower(%(sender)s)"
 _SUBJECT = "AND strpos(lower(m.subject), lower(%(subject)s)) > 0"
 _SINCE = "AND m.created_at >= %(since)s"
+_UNTIL = "AND m.created_at < %(until)s"
+_CONVERSATION = "AND m.conversation_id = %(conversation)s"
 _GET = f"""
     SELECT {COLUMNS} FROM messages AS m
     WHERE m.id = %s AND m.agent_id = %s AND m.direction = 'inbound' AND m.expires_at > now()
@@ -101,14 +103,18 @@ async def list_inbound(
     sender: str = "",
     subject_contains: str = "",
     since: datetime | None = None,
+    until: datetime | None = None,
+    conversation_id: str = "",
+    newest_first: bool = False,
 ) -> list[InboundMessage]:
     """One page of an agent's mailbox, oldest first.
 
     :param after_uid: the uid of the last message of the page before; 0 for the first page.
+    :param newest_first: the other way round; the first page is then the one after a uid above all.
     :param now: what has expired by then is not listed.
     :param sender: only mail from this address, whatever the case of its letters.
     :param subject_contains: only mail whose subject contains this, whatever the case.
-    :param since: only mail received at or after this time.
+    :param since: only mail received at or after this time; ``until``: only before that one.
     """
     filters = [_STATUS[status]]
     if sender:
@@ -117,6 +123,10 @@ async def list_inbound(
         filters.append(_SUBJECT)
     if since is not None:
         filters.append(_SINCE)
+    if until is not None:
+        filters.append(_UNTIL)
+    if conversation_id:
+        filters.append(_CONVERSATION)
     params = {
         "agent": agent_id,
         "after": after_uid,
@@ -125,8 +135,11 @@ async def list_inbound(
         "sender": sender,
         "subject": subject_contains,
         "since": since,
+        "until": until,
+        "conversation": conversation_id,
     }
-    return await many(cur, _PAGE.format(filters=" ".join(filters)), params, load_message)
+    side, order = ("<", "DESC") if newest_first else (">", "ASC")
+    return await many(cur, _PAGE.format(side=side, order=order, filters=" ".join(filters)), params, load_message)
 
 
 async def unread_after(cur: Cursor, agent_id: str, uid: int, limit: int, now: datetime) -> list[InboundMessage]:

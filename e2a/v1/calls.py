@@ -122,8 +122,9 @@ def list_messages(
     :param token: ``next_token`` of the page before, asked for with the same filters.
     :param from_: only mail of this sender.
     :param subject_contains: only mail whose subject contains this text, in any case.
-    :param sort: sent as it is, like ``conversation_id``, ``since`` and ``until``; a server that does not know one
-        ignores it.
+    :param sort: ``asc``, oldest first, or ``desc``.
+    :param conversation_id: only mail of this conversation.
+    :param since: only mail received at or after this time (RFC 3339 with an offset); ``until`` only before that one.
     """
     where = path(
         "agents",

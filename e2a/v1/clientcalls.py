@@ -82,13 +82,29 @@ def iter_messages(
     page_size: int = 50,
     from_: str | None = None,
     subject_contains: str | None = None,
+    conversation_id: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    sort: str | None = None,
     agent_email: str | None = None,
 ) -> Pages[MessageSummary]:
-    """Every received message, oldest first, page by page as they are needed."""
+    """Every received message, oldest first, page by page as they are needed. Filters as for
+    ``E2AApi.list_messages``."""
     agent = agent_of(client, agent_email)
 
     def page(token: str | None) -> Call[tuple[Sequence[MessageSummary], str | None]]:
-        call = calls.list_messages(agent, status, page_size, token, from_=from_, subject_contains=subject_contains)
+        call = calls.list_messages(
+            agent,
+            status,
+            page_size,
+            token,
+            sort=sort,
+            from_=from_,
+            subject_contains=subject_contains,
+            conversation_id=conversation_id,
+            since=since,
+            until=until,
+        )
         return call.then(lambda found: ([MessageSummary.of(one) for one in found.messages or ()], found.next_token))
 
     return Pages(page)

@@ -150,10 +150,25 @@ class ListTests(Case):
         _, _, status, size, token, filters = self.mailbox.asked[0]
         self.assertEqual((status, size, token), ("all", 3, "t"))
         self.assertEqual((filters.sender, filters.subject_contains), ("Ana@corp.test", "Qu"))
+        self.get(f"{BOT}/messages?sort=desc&since=2026-01-31T12:00:00Z&until=2026-02-01T12:00:00Z&conversation_id=c-1")
+        filters = self.mailbox.asked[1][-1]
+        self.assertEqual((filters.newest_first, filters.conversation_id), (True, "c-1"))
+        self.assertEqual(str(filters.not_before), "2026-01-31 12:00:00+00:00")
+        self.assertEqual(str(filters.until), "2026-02-01 12:00:00+00:00")
 
     def test_bad_parameters(self) -> None:
         """An unknown status, a bad page size and an endless filter are 400 and name the parameter."""
-        for query in ("status=new", "page_size=0", "page_size=101", "page_size=x", "from=" + "x" * 999):
+        for query in (
+            "status=new",
+            "page_size=0",
+            "page_size=101",
+            "page_size=x",
+            "from=" + "x" * 999,
+            "conversation_id=" + "x" * 999,
+            "sort=newest",
+            "since=2026-01-31",
+            "until=soon",
+        ):
             answer = self.get(f"{BOT}/messages?{query}")
             self.assertEqual(answer.code, 400, query)
             self.assertIn(query.partition("=")[0], answer.text)

@@ -178,6 +178,19 @@ class MailboxTests(DatabaseTestCase):
             seen += [message.subject for message in page.messages]
         self.assertEqual(seen, [f"Subject {number}" for number in range(1, 9)])
 
+    async def test_pages_newest_first(self) -> None:
+        """Newest first, pages hold every message once, and what arrives meanwhile is on none of them."""
+        for number in range(1, 6):
+            await self.add(number)
+        backwards = Filters(newest_first=True)
+        page = await self.mailbox.page(self.owner, BOT, "all", 2, None, backwards)
+        seen = [message.subject for message in page.messages]
+        await self.add(6)
+        while page.next_token is not None:
+            page = await self.mailbox.page(self.owner, BOT, "all", 2, page.next_token, backwards)
+            seen += [message.subject for message in page.messages]
+        self.assertEqual(seen, [f"Subject {number}" for number in range(5, 0, -1)])
+
     async def test_last_page(self) -> None:
         """A page that happens to be full but last has no token."""
         for number in range(1, 4):
@@ -197,6 +210,9 @@ class MailboxTests(DatabaseTestCase):
             (BOT, "unread", token, NOTHING),
             (BOT, "all", token, Filters(sender="a@b")),
             (BOT, "all", token, Filters(subject_contains="x")),
+            (BOT, "all", token, Filters(newest_first=True)),
+            (BOT, "all", token, Filters(conversation_id="c")),
+            (BOT, "all", token, Filters(until=NOW)),
             (BOT, "all", bent, NOTHING),
             (BOT, "all", "%%%", NOTHING),
         ):

@@ -59,6 +59,22 @@ class ListTests(ReadingCase):
         self.assertEqual(await self.listed(after=4, limit=9), ids[4:])
         self.assertEqual(await self.listed(after=6), [])
 
+    async def test_newest_first(self) -> None:
+        """The other way round, pages follow each other newest first."""
+        ids = await self.fill(5)
+        self.assertEqual(await self.listed(after=100, limit=2, newest_first=True), [ids[4], ids[3]])
+        self.assertEqual(await self.listed(after=4, limit=9, newest_first=True), ids[2::-1])
+
+    async def test_time_and_conversation(self) -> None:
+        """Only what was received in the time asked for, the end not included, or belongs to the conversation."""
+        [one] = await self.fill(1, conversation_id="c-1")
+        [other] = await self.fill(1, conversation_id="c-2")
+        self.assertEqual(await self.listed(conversation_id="c-2"), [other])
+        created = sql(f"SELECT created_at FROM messages WHERE id = '{one}'", self.dsn)[0][0]
+        self.assertEqual(await self.listed(conversation_id="c-1", since=created), [one])
+        self.assertEqual(await self.listed(until=created), [])
+        self.assertEqual(await self.listed(until=created + timedelta(days=1)), [one, other])
+
     async def test_status(self) -> None:
         """Unread and read mail can be listed apart."""
         ids = await self.fill(3)
@@ -101,7 +117,7 @@ class ListTests(ReadingCase):
             row[0]
             for row in sql(
                 "SET enable_seqscan = off; EXPLAIN "
-                + messages._PAGE.format(filters=messages._STATUS["unread"])
+                + messages._PAGE.format(side=">", order="ASC", filters=messages._STATUS["unread"])
                 % {"agent": f"'{BOT}'", "after": 0, "now": "now()", "limit": 50},
                 self.dsn,
             )

@@ -131,6 +131,8 @@ class SdkTests(SystemCase):
         self.assertEqual(client.get_raw_message(email.message_id), email.raw_message)
         self.assertEqual([one.subject for one in client.get_messages()], ["Hello"])
         self.assertEqual([one.subject for one in client.iter_messages("all", page_size=1)], ["Hello", email.subject])
+        backwards = client.iter_messages("all", page_size=1, sort="desc", since="2020-01-01T00:00:00Z")
+        self.assertEqual([one.subject for one in backwards], [email.subject, "Hello"])
 
         sent = client.forward(email.message_id, ["bo@corp.test"], "See below.")
         again = [client.send(["bo@corp.test"], "Files", "Hi", attachments=[Attachment("a.bin", "a/b", PDF)])]
