@@ -6,15 +6,21 @@ import fcntl
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from unittest import skipIf
+from urllib.parse import quote
 
+import httpx
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.support.daemon import CHECKOUT, Api, Daemon, free_port
+from tests.support.sinks import wait_until
 from tests.support.smtpclient import send
 from tests.system.case import SystemCase, mail
 
@@ -60,14 +66,34 @@ def npm(directory: Path, *arguments: str, timeout: float = 180.0) -> str:
     return done.stdout
 
 
+@contextmanager
+def locked() -> Iterator[None]:
+    """Alone among the test processes of this checkout: what npm writes, it writes into the package's directory."""
+    with (PACKAGE / "package.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def install() -> None:
     """The package's dependencies, once, whichever of several test processes comes first."""
     wanted, installed = PACKAGE / "package-lock.json", PACKAGE / "node_modules" / ".package-lock.json"
-    with wanted.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked():
         if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
             npm(PACKAGE, "ci")
             installed.touch()
+
+
+def packed(target: Path) -> Path:
+    """The package as it would be published."""
+    with locked():
+        npm(PACKAGE, "pack", "--pack-destination", str(target))
+    (archive,) = target.glob("*.tgz")
+    return archive
+
+
+def samples() -> list[str]:
+    """The README's programs, in order."""
+    return re.findall(r"^```ts\n(.*?)^```$", (PACKAGE / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def node(directory: Path, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 120.0) -> str:
@@ -116,9 +142,48 @@ class _Case(SystemCase):
             "E2A_OUTBOUND_SMTP_HOST": "127.0.0.1",
             "E2A_OUTBOUND_SMTP_PORT": "1",
             "E2A_OUTBOUND_SMTP_FROM_DOMAIN": "send.gateway.test",
+            # What the tests do in seconds others do in days.
+            "E2A_LIMITS_POLL_PER_MINUTE": "0",
+            "E2A_LIMITS_REGISTRATIONS_PER_HOUR": "0",
         }
         daemon = self.daemon(environment={"E2A_DNS_SERVERS": self.stub("sender.test").address, **values}).start()
         return daemon, self.owner(daemon)
+
+
+class BuiltTests(SynchronousTestCase):
+    """Without a daemon."""
+
+    skip = MISSING
+
+    def setUp(self) -> None:
+        install()
+        self.directory = Path(tempfile.mkdtemp(prefix="e2a-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def test_types(self) -> None:
+        """The committed types are those of the committed document, and all of the code agrees with them."""
+        npm(PACKAGE, "run", "check")
+
+    def test_contents(self) -> None:
+        """It holds code, declarations and source maps, nothing of one platform, and loads little before it is used."""
+        with tarfile.open(packed(self.directory)) as archive:
+            archive.extractall(self.directory, filter="data")
+        package = self.directory / "package"
+        files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+        self.assertLessEqual({"package.json", "README.md", "LICENSE", "dist/index.js", "dist/v1.d.ts"}, files)
+        self.assertEqual(
+            {name.partition("/")[0] for name in files} - {"dist", "src"}, {"package.json", "README.md", "LICENSE"}
+        )
+        modules = sorted((package / "dist").glob("*.js"))
+        for module in modules:
+            self.assertIn(f"dist/{module.stem}.d.ts", files)
+            self.assertIn(f"dist/{module.name}.map", files)
+            text = module.read_text("utf-8")
+            self.assertNotIn("node:", text, module.name)
+            at_once = re.findall(r"""^(?:import|export)\b[^;]*?from "([^"]+)";""", text, re.MULTILINE)
+            outside = {name for name in at_once if not name.startswith(("./", "@noble/hashes/"))}
+            self.assertEqual(outside, set(), module.name)
+        self.assertIn('"sideEffects": false', (package / "package.json").read_text("utf-8"))
 
 
 class SuiteTests(_Case):
@@ -144,3 +209,123 @@ class SuiteTests(_Case):
             self.assertEqual(operations, known["paths"].get(path), path)
         for name, schema in served["components"]["schemas"].items():
             self.assertEqual(schema, known["components"]["schemas"].get(name), name)
+
+
+class PackageTests(_Case):
+    """The packed package in a project of its own, with nothing but what it brings along."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.daemon_, self.api = self.started()
+        self.project = self.directory / "project"
+        self.project.mkdir()
+        archive = packed(self.directory)
+        (self.project / "package.json").write_text('{"private": true, "type": "module"}')
+        npm(self.project, "install", str(archive))
+        self.bot = self.api.agent("bot")
+        self.api.agent("peer")
+        self.secret = self.api.secret()
+
+    def compile(self) -> None:
+        """The README's programs and one written for the published releases, with the types that the package ships."""
+        for number, text in enumerate(samples(), 1):
+            (self.project / f"sample{number}.ts").write_text(text)
+        for name in ("published.ts", "tsconfig.json"):
+            shutil.copy(PACKAGE / "test" / "package" / name, self.project / name)
+        types = str(PACKAGE / "node_modules" / "@types")
+        node(self.project, str(PACKAGE / "node_modules" / "typescript" / "bin" / "tsc"), "--typeRoots", types)
+
+    def environment(self, agent: str = "", **more: str) -> dict[str, str]:
+        return {
+            "E2A_URL": self.daemon_.url,
+            "E2A_API_KEY": self.api.key,
+            "E2A_AGENT_EMAIL": agent or self.bot,
+            "E2A_WEBHOOK_SECRET": self.secret,
+            **more,
+        }
+
+    def begin(self, program: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        assert NODE
+        process = subprocess.Popen(
+            [NODE, program],
+            cwd=self.project,
+            env={"PATH": str(Path(NODE).parent), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+        def end() -> None:
+            process.kill()
+            process.communicate()
+
+        self.addCleanup(end)
+        return process
+
+    def test_use(self) -> None:
+        """A program for the published releases and every program of the README compile, run and do what they say."""
+        self.compile()
+        data = mail("m1@sender.test", SENDER, self.bot)
+        self.assertEqual(send(self.daemon_.smtp_port, SENDER, [self.bot], data).code, 250)
+        output = node(self.project, "published.js", environment=self.environment(PEER="peer@agents.test"))
+        self.assertIn("published: all well", output)
+        (quote_, webhook, live, lists, review) = (f"sample{number}.js" for number in range(1, 6))
+        self._check_quote(quote_)
+        self._check_webhook(webhook)
+        output = node(self.project, live, environment=self.environment())
+        self.assertEqual(output, "hook@agents.test Re: Hello there 0\n")
+        output = node(self.project, lists, environment=self.environment())
+        self.assertRegex(output, r"(?s)A question.*Re: Quote.*gone: [0-9a-f]{16}")
+        self._check_review(review)
+
+    def _check_quote(self, program: str) -> None:
+        process = self.begin(program, self.environment())
+        wait_until(
+            lambda: [each for each in self.api.messages("peer@agents.test") if each["subject"] == "Quote"],
+            20,
+            lambda: f"no quote was asked for: {process.poll()}",
+        )
+        (asked,) = [each for each in self.api.messages("peer@agents.test") if each["subject"] == "Quote"]
+        path = f"/api/v1/agents/{quote('peer@agents.test')}/messages/{asked['message_id']}/reply"
+        self.api.post(path, {"body": "Seventy."}, status=200)
+        output, _ = process.communicate(timeout=30)
+        self.assertIn("sent msg_", output)
+        self.assertIn("Re: Quote Seventy.", output)
+        self.assertEqual(process.returncode, 0, output)
+
+    def _check_webhook(self, program: str) -> None:
+        port = free_port()
+        process = self.begin(program, self.environment("hook@agents.test", PORT=str(port)))
+        wait_until(lambda: _listens(port), 20, lambda: f"nothing listens: {process.poll()}")
+        hook = self.api.agent("hook", webhook_url=f"http://127.0.0.1:{port}/")
+        self.api.post(
+            "/api/v1/send", {"from": self.bot, "to": [hook], "subject": "Hello there", "body": "x"}, status=200
+        )
+        assert process.stdout
+        self.assertEqual(process.stdout.readline(), f"{self.bot} (proven): Hello there\n")
+        wait_until(
+            lambda: [each for each in self.api.messages(self.bot) if each["subject"] == "Re: Hello there"],
+            20,
+            lambda: "no answer came",
+        )
+        wrong = httpx.post(f"http://127.0.0.1:{port}/", content=b"{}", trust_env=False)
+        self.assertEqual(wrong.status_code, 401)
+
+    def _check_review(self, program: str) -> None:
+        path = f"/api/v1/agents/{quote(self.bot)}"
+        self.api.request("PUT", path, json={"hitl_enabled": True})
+        for body in ("A Quote for you", "Something else"):
+            request = {"from": self.bot, "to": ["peer@agents.test"], "subject": "Held", "body": body}
+            self.api.post("/api/v1/send", request, status=202)
+        node(self.project, program, environment=self.environment())
+        found = self.api.get("/api/v1/messages", params={"status": "all"})["messages"]
+        held = {each["subject"]: each["status"] for each in found if each["subject"].startswith("Held")}
+        self.assertEqual(held, {"Held (checked)": "sent", "Held": "rejected"})
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

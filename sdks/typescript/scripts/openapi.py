@@ -1,4 +1,4 @@
-"""Write ``openapi.json`` beside ``package.json``: the API's document as this checkout builds it, for the generated types.
+"""Write ``openapi.json`` beside ``package.json``: the API's document as this checkout builds it, for generated types.
 
 ``python scripts/openapi.py`` writes; ``--check`` only says whether what is committed is current. No daemon is needed,
 but the package's ``server`` extra is.
@@ -46,7 +46,7 @@ def main() -> int:
         SNAPSHOT.write_text(text, "utf-8")
         return 0
     if SNAPSHOT.read_text("utf-8") != text:
-        print(f"{SNAPSHOT.name} is not current: run `npm run generate` in {SNAPSHOT.parent.name}", file=sys.stderr)
+        sys.stderr.write(f"{SNAPSHOT.name} is not current: run `npm run generate` in sdks/typescript\n")
         return 1
     return 0
 

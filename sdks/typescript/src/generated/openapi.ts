@@ -297,7 +297,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List received messages, oldest first
+         * List received messages, oldest first unless sorted otherwise
          * @description Needs the permission `messages:read`.
          */
         get: operations["get_agents_email_messages"];
@@ -1169,7 +1169,7 @@ export interface paths {
         };
         /**
          * Everything the account has, for its owner: one JSON document, or a ZIP archive with the mail as files
-         * @description Needs the permission `account:read`.
+         * @description Needs the permission `account:write`.
          */
         get: operations["get_users_me_export"];
         put?: never;
@@ -4223,6 +4223,14 @@ export interface operations {
                 from?: string;
                 /** @description only mail whose subject contains this text, in any case */
                 subject_contains?: string;
+                /** @description only mail of this conversation */
+                conversation_id?: string;
+                /** @description only mail received at or after this time */
+                since?: string;
+                /** @description only mail received before this time */
+                until?: string;
+                /** @description by age */
+                sort?: "asc" | "desc";
             };
             header?: never;
             path: {
