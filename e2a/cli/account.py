@@ -11,7 +11,7 @@ import click
 
 from .agents import confirmed
 from .errors import USAGE, ApiError, CommandError
-from .output import Output, Progress, octets, one_line
+from .output import Output, Progress, duration, octets, one_line
 from .session import Session, client_command
 from .urls import path_of
 
@@ -36,11 +36,11 @@ def commands(group: click.Group) -> None:
         if session.out.as_json:
             session.out.document(found)
             return
-        session.out.fields(("Server", session.url), *_flat(found))
+        _show_me(session, found)
 
     @client_command(group, "export")
     @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file; - is stdout.")
-    @click.option("--format", "form", type=click.Choice(["json", "zip"]), default="json", show_default=True)
+    @click.option("--format", "form", type=click.Choice(["json", "zip"]), default="json", help="Else json.")
     def export(session: Session, output: Path | None, form: str) -> None:
         """Save everything that the account holds: one JSON document, or a ZIP with the mail as .eml beside it."""
         query = {"format": form} if form != "json" else None
@@ -57,7 +57,9 @@ def commands(group: click.Group) -> None:
     @client_command(group, "audit")
     @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
     @click.option("--token", metavar="T", help="Go on after the page that printed it.")
-    @click.option("--action", metavar="WORD", help="Only events of this action.")
+    @click.option("--action", metavar="WORD", help="Only this action, or with key.* all that begin so.")
+    @click.option("--user", "user_id", metavar="ID", help="Only what this person did.")
+    @click.option("--result", type=click.Choice(["ok", "refused", "failed"]), help="Only with this result.")
     @click.option("--since", metavar="TIME", help="Only events since this time.")
     @click.option("--until", metavar="TIME", help="Only events before this time.")
     def audit(session: Session, limit: int, token: str | None, **filters: str | None) -> None:
@@ -74,9 +76,40 @@ def commands(group: click.Group) -> None:
             for each in shown:
                 session.out.record(each)
             return
-        _listing(session.out, shown, "No events.")
+        rows = [
+            (
+                each["at"][:19] + "Z",
+                each["action"],
+                each["resource_id"] or each["resource_type"],
+                each["key_prefix"] or each["user_id"] or "",
+                each["client_ip"],
+                each["result"],
+            )
+            for each in shown
+        ]
+        if rows:
+            session.out.table(("TIME", "ACTION", "WHAT", "WHO", "FROM", "RESULT"), rows, most={"WHAT": 40})
+        else:
+            session.out.line("No events.")
         if token:
             session.out.hint(f"More: --token {token}")
+
+    @client_command(group, "usage")
+    @click.option("--from", "first", metavar="DATE", help="The first day; else the last 30 days.")
+    @click.option("--to", "last", metavar="DATE", help="The last day; else today (UTC).")
+    def usage(session: Session, first: str | None, last: str | None) -> None:
+        """Show how much mail the account received and sent, day by day."""
+        found = session.server.get(path_of("usage"), {"from": first, "to": last})
+        if session.out.as_json:
+            session.out.document(found)
+            return
+        rows = [(each["date"], str(each["inbound"]), str(each["outbound"])) for each in found["days"] if each["total"]]
+        total = found["total"]
+        session.out.table(
+            ("DAY", "RECEIVED", "SENT"), [*rows, ("total", str(total["inbound"]), str(total["outbound"]))], most={}
+        )
+        if not found["tracking"]:
+            session.out.hint("This deployment does not count.")
 
 
 @click.group("members")
@@ -87,7 +120,7 @@ def members() -> None:
 @client_command(members, "list")
 def list_members(session: Session) -> None:
     """List the members with their roles."""
-    _list(session, "members", "No members.")
+    _list(session, "members", ("user_id", "email", "name", "role", "joined_at"), "No members.")
 
 
 @client_command(members, "role")
@@ -117,16 +150,18 @@ def invitations() -> None:
 @client_command(invitations, "list")
 def list_invitations(session: Session) -> None:
     """List open invitations."""
-    _list(session, "invitations", "No open invitations.")
+    _list(session, "invitations", ("id", "email", "role", "expires_at"), "No open invitations.")
 
 
 @client_command(invitations, "create")
 @click.argument("email")
-@click.option("--role", type=_ROLES, default="member", show_default=True)
+@click.option("--role", type=_ROLES, default="member", help="Else member.")
 def invite(session: Session, email: str, role: str) -> None:
     """Invite a person by mail."""
     made = session.server.post(path_of("invitations"), {"email": email, "role": role})
     session.out.show(made, f"Invited: {one_line(email)}")
+    if made.get("link"):
+        session.out.warning(f"This deployment cannot send mail: hand them the link yourself: {made['link']}")
 
 
 @client_command(invitations, "revoke")
@@ -137,44 +172,41 @@ def revoke(session: Session, identifier: str) -> None:
     session.out.show({"revoked": identifier}, f"Revoked: {identifier}")
 
 
-def _list(session: Session, what: str, none: str) -> None:
+def _list(session: Session, what: str, columns: tuple[str, ...], none: str) -> None:
     found = [each for page in session.server.pages(path_of(what)) for each in page[what]]
     if session.out.as_json:
         session.out.document({what: found})
+    elif not found:
+        session.out.line(none)
     else:
-        _listing(session.out, found, none)
+        headers = [name.upper().replace("_", " ") for name in columns]
+        session.out.table(headers, [[str(each[name]) for name in columns] for each in found], most={})
 
 
-def _listing(out: Output, found: list[dict[str, Any]], none: str) -> None:
-    """Objects as a table, with the columns that they have."""
-    if not found:
-        out.line(none)
-        return
-    columns = list(dict.fromkeys(key for each in found for key, value in each.items() if not isinstance(value, dict)))
-    rows = [[_text(each.get(name)) for name in columns] for each in found]
-    out.table([name.upper().replace("_", " ") for name in columns], rows, most={})
-
-
-def _flat(found: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Every value within an object as a labelled line."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in found.items():
-        label = (above + " " + name.replace("_", " ")).strip()
-        if isinstance(value, dict):
-            pairs += _flat(value, label)
-        else:
-            pairs.append((label[:1].upper() + label[1:], _text(value)))
-    return pairs
-
-
-def _text(value: Any) -> str:
-    if value is None or value == "":
-        return "—"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(_text(each) for each in value) or "—"
-    return str(value)
+def _show_me(session: Session, found: dict[str, Any]) -> None:
+    """What a credential is; a server of before the question says no more than which agents there are."""
+    pairs = [("Server", session.url)]
+    if "agents" in found:
+        pairs.append(("Agents", ", ".join(found["agents"]) or "none"))
+    user, organisation, key = (found.get(name) or {} for name in ("user", "organisation", "key"))
+    if user:
+        pairs.append(("User", user["email"]))
+    if organisation:
+        pairs.append(("Organisation", f"{organisation['name']} ({organisation['role']})"))
+    if key:
+        pairs.append(("Key", f"{key['key_prefix']}… {key['name']}"))
+        for label, name in (("Agent", "agent"), ("Labels", "label_prefix"), ("Expires", "expires_at")):
+            if key.get(name):
+                pairs.append((label, key[name]))
+    if "permissions" in found:
+        pairs.append(("May", ", ".join(found["permissions"])))
+    for each in found.get("limits", []):
+        left = "" if each["remaining"] is None else f", {each['remaining']} left"
+        pairs.append(("Limit", f"{each['name']}: {each['limit']} in {duration(each['window_seconds'])}{left}"))
+    for each in found.get("quotas", []):
+        most = "no limit" if each["limit"] is None else f"{each['limit']}, {each['remaining']} left"
+        pairs.append(("Quota", f"{each['name']}: {each['used']} used, {most}"))
+    session.out.fields(*pairs)
 
 
 def _save(out: Output, path: Path, chunks: Any) -> int:

@@ -37,8 +37,11 @@ def list_agents(session: Session, agent: str | None) -> None:
 @client_command(agents, "register")
 @click.argument("name_or_address", metavar="SLUG|EMAIL")
 @click.option("--name", help="What people see in the From header.")
+@click.option("--label", help="Groups agents; a key can be limited to labels that begin alike.")
 @click.option("--webhook-url", metavar="URL", help="Deliver by webhook (cloud mode) instead of WebSocket and polling.")
-def register(session: Session, name_or_address: str, name: str | None, webhook_url: str | None) -> None:
+def register(
+    session: Session, name_or_address: str, name: str | None, label: str | None, webhook_url: str | None
+) -> None:
     """Register an agent: a slug on the shared domain, or an address on a domain of yours.
 
     It becomes the agent that is meant when no --agent is given.
@@ -46,6 +49,8 @@ def register(session: Session, name_or_address: str, name: str | None, webhook_u
     wanted = {"email" if "@" in name_or_address else "slug": name_or_address}
     if name:
         wanted["name"] = name
+    if label:
+        wanted["label"] = label
     wanted["agent_mode"] = "cloud" if webhook_url else "local"
     if webhook_url:
         wanted["webhook_url"] = webhook_url
@@ -78,6 +83,7 @@ def show(session: Session, email: str | None) -> None:
 @click.option("--webhook-url", metavar="URL", help="Where its mail is posted.")
 @click.option("--mode", type=click.Choice(["cloud", "local"]), help="cloud: by webhook; local: WebSocket, polling.")
 @click.option("--name", help="What people see in the From header.")
+@click.option("--label", help="Groups agents; a key can be limited to labels that begin alike.")
 def update(session: Session, email: str, **given: Any) -> None:
     """Change what is given, all of it or nothing."""
     names = {
@@ -87,6 +93,7 @@ def update(session: Session, email: str, **given: Any) -> None:
         "webhook_url": "webhook_url",
         "mode": "agent_mode",
         "name": "name",
+        "label": "label",
     }
     wanted = {names[name]: value for name, value in given.items() if value is not None}
     if not wanted:
@@ -179,6 +186,8 @@ def _settings(session: Session, agent: dict[str, Any]) -> None:
     pairs = [("HITL", hitl), ("Webhook", agent["webhook_url"] or "—"), ("Mode", agent["agent_mode"])]
     if agent.get("name"):
         pairs.append(("Name", agent["name"]))
+    if agent.get("label"):
+        pairs.append(("Label", agent["label"]))
     session.out.fields(*pairs)
     if agent["hitl_enabled"]:
         session.out.hint(f"Held messages wait {duration(agent['hitl_ttl_seconds'])}; list them: e2a pending list")

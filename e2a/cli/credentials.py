@@ -47,16 +47,26 @@ def list_keys(session: Session) -> None:
 @click.option(
     "--permission", "permissions", multiple=True, help="Such as messages:read; repeatable. Else: all of yours."
 )
+@click.option("--read-only", is_flag=True, help="Every permission that only looks, instead of --permission.")
 @click.option("--agent", metavar="EMAIL", help="The only agent that the key can see.")
+@click.option("--label-prefix", metavar="TEXT", help="The key sees only agents whose label begins so.")
 @click.option("--expires", metavar="TIME", help="30d, 12h, 4w, 1y, or a time such as 2030-01-31T12:00:00Z.")
 def create_key(
-    session: Session, name: str, permissions: tuple[str, ...], agent: str | None, expires: str | None
+    session: Session,
+    name: str,
+    permissions: tuple[str, ...],
+    read_only: bool,
+    agent: str | None,
+    label_prefix: str | None,
+    expires: str | None,
 ) -> None:
     """Make a key that can do no more than yours. It is shown this once."""
     wanted = {
         "name": name,
         "permissions": list(permissions) or None,
+        "read_only": read_only or None,
         "agent": session.address(agent) if agent else None,
+        "label_prefix": label_prefix,
         "expires_at": _expiry(session.out, expires) if expires else None,
     }
     made = session.server.post(_KEYS, {key: value for key, value in wanted.items() if value is not None})
@@ -92,10 +102,11 @@ def list_secrets(session: Session) -> None:
             each["secret_prefix"] + "…",
             each["created_at"],
             each.get("last_signed_at") or "never",
+            each.get("retires_at") or "—",
         )
         for each in found["secrets"]
     ]
-    session.out.table(("ID", "NAME", "SECRET", "CREATED", "LAST SIGNED"), rows, most={"NAME": 30})
+    session.out.table(("ID", "NAME", "SECRET", "CREATED", "LAST SIGNED", "RETIRES"), rows, most={"NAME": 30})
 
 
 @client_command(secrets, "create")
@@ -105,6 +116,17 @@ def create_secret(session: Session, name: str) -> None:
     made = session.server.post(path_of("users", "me", "signing-secrets"), {"name": name})
     session.out.show(made, f"Secret: {made['secret']}")
     session.out.hint("Keep it now: it cannot be shown again. Programs find it in E2A_WEBHOOK_SECRET.")
+
+
+@client_command(secrets, "rotate")
+@click.argument("name", default="")
+@click.option("--overlap", type=click.IntRange(0), metavar="SECONDS", help="How long the earlier ones still count.")
+def rotate(session: Session, name: str, overlap: int | None) -> None:
+    """Replace the signing secrets by a new one; until the overlap ends all of them sign. It is shown this once."""
+    wanted: dict[str, str | int] = {"name": name} | ({} if overlap is None else {"overlap_seconds": overlap})
+    made = session.server.post(path_of("users", "me", "signing-secrets", "rotate"), wanted)
+    session.out.show(made, f"Secret: {made['secret']}")
+    session.out.hint("Give it to the receivers beside the earlier ones. When those end: e2a secrets list")
 
 
 @client_command(secrets, "delete")

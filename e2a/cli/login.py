@@ -59,8 +59,10 @@ class CallbackServer:
             timeout = 10
 
             def do_POST(self) -> None:
-                status, text = outer._received(self._form())
+                found, status, text = outer._judged(self._form())
+                # The page first: once the command knows, it may end at any moment.
                 self._answer(status, text)
+                outer._settle(found)
 
             def do_GET(self) -> None:
                 self._answer(405, "Only POST is answered here.")
@@ -107,8 +109,8 @@ class CallbackServer:
         self._arrived.wait(seconds)
         return self._found
 
-    def _received(self, form: dict[str, str]) -> tuple[int, str]:
-        """Judge a posted form; the answer's status and text."""
+    def _judged(self, form: dict[str, str]) -> tuple[HandOff, int, str]:
+        """A posted form, with the status and the text that answer it."""
         key = form.get("api_key", "")
         given = form.get("cli_state", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, self.state.encode("ascii")):
@@ -119,12 +121,14 @@ class CallbackServer:
             outcome = HandOff(error="the server handed over something that is no API key")
         else:
             outcome = HandOff(key=key, agent=form.get("agent_email", ""))
+        if outcome.error:
+            return outcome, 400, "Signing in failed. The terminal says why."
+        return outcome, 200, "You are signed in. You can close this window and go back to the terminal."
+
+    def _settle(self, outcome: HandOff) -> None:
         if self._found is None:
             self._found = outcome
             self._arrived.set()
-        if outcome.error:
-            return 400, "Signing in failed. The terminal says why."
-        return 200, "You are signed in. You can close this window and go back to the terminal."
 
 
 def commands(group: click.Group) -> None:

@@ -317,14 +317,51 @@ class Others(CommandCase):
         self.assertEqual(self.server.body()["permissions"], ["messages:read"])
         self.assertIn("T", self.server.body()["expires_at"])
 
+    def test_secrets(self) -> None:
+        """A rotation passes its overlap on; the list says which secrets end when."""
+        self.server.answers["POST /api/v1/users/me/signing-secrets/rotate"] = {"id": "wsec_1", "secret": "5ec"}
+        self.assertEqual(self.run_e2a("secrets", "rotate", "new", "--overlap", "60").stdout, "Secret: 5ec\n")
+        self.assertEqual(self.server.body(), {"name": "new", "overlap_seconds": 60})
+        old = {"id": "wsec_0", "name": "old", "secret_prefix": "abc", "created_at": "2026-01-01T00:00:00Z"}
+        listed = {"secrets": [{**old, "retires_at": "2026-01-02T00:00:00Z"}]}
+        self.server.answers["GET /api/v1/users/me/signing-secrets"] = listed
+        self.assertIn("never        2026-01-02T00:00:00Z", self.run_e2a("secrets", "list").stdout)
+
+    def test_people(self) -> None:
+        """Members are listed and changed; an invitation that could not be mailed gives its link."""
+        member = {
+            "user_id": "u1",
+            "email": "a@b.test",
+            "name": "Ana",
+            "role": "owner",
+            "joined_at": "2026-01-01T00:00:00Z",
+        }
+        self.server.answers["GET /api/v1/members"] = {"members": [member]}
+        self.assertIn("u1       a@b.test  Ana   owner", self.run_e2a("members", "list").stdout)
+        self.server.answers["PUT /api/v1/members/u1"] = {**member, "role": "admin"}
+        self.assertEqual(self.run_e2a("members", "role", "u1", "admin").stdout, "u1: admin\n")
+        invited = {"id": "inv_1", "email": "c@d.test", "link": "https://mail.test/join"}
+        self.server.answers["POST /api/v1/invitations"] = httpx.Response(201, json=invited)
+        result = self.run_e2a("invitations", "create", "c@d.test")
+        self.assertEqual((result.stdout, "https://mail.test/join" in result.stderr), ("Invited: c@d.test\n", True))
+        self.server.answers["GET /api/v1/invitations"] = {"invitations": []}
+        self.assertEqual(self.run_e2a("invitations", "list").stdout, "No open invitations.\n")
+
     def test_whoami(self) -> None:
         """An older server is asked what it can answer."""
         self.server.answers["GET /api/v1/agents"] = {"agents": [AGENT]}
         self.assertIn(BOT, self.run_e2a("whoami").stdout)
-        self.server.answers["GET /api/v1/me"] = {"user": {"email": "me@x.test"}, "permissions": ["agents:read"]}
+        self.server.answers["GET /api/v1/me"] = {
+            "user": {"email": "me@x.test"},
+            "organisation": {"name": "Home", "role": "owner"},
+            "key": {"key_prefix": "e2a_1234", "name": "ci", "agent": None, "expires_at": None},
+            "permissions": ["agents:read"],
+            "limits": [{"name": "send", "limit": 60, "window_seconds": 60, "remaining": None}],
+            "quotas": [{"name": "agents", "limit": 5, "used": 2, "remaining": 3}],
+        }
         shown = self.run_e2a("whoami").stdout
-        self.assertIn("me@x.test", shown)
-        self.assertIn("agents:read", shown)
+        for part in ("me@x.test", "agents:read", "send: 60 in 1m 0s", "agents: 2 used, 5, 3 left"):
+            self.assertIn(part, shown)
 
     def test_export(self) -> None:
         """The export becomes a private file once it is whole, and nothing when it breaks off."""
@@ -346,11 +383,12 @@ class Others(CommandCase):
 
     def test_audit(self) -> None:
         """The audit log comes as one object a line for programs, as a table for people."""
-        event = {"id": "1", "action": "keys.create", "created_at": "2026-01-01T00:00:00Z"}
+        event = {"id": "1", "action": "key.created", "at": "2026-01-01T00:00:00.123456Z", "resource_type": "key"}
+        event |= {"resource_id": "apk_1", "key_prefix": "", "user_id": "u1", "client_ip": "::1", "result": "ok"}
         self.server.answers["GET /api/v1/audit"] = [{"events": [event], "next_token": "a"}, {"events": [event]}]
         lines = self.run_e2a("audit", "--json").stdout.splitlines()
         self.assertEqual([json.loads(line) for line in lines], [event, event])
-        self.assertIn("keys.create", self.run_e2a("audit").stdout)
+        self.assertIn("key.created", self.run_e2a("audit").stdout)
 
 
 class Failures(CommandCase):

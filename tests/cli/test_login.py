@@ -23,6 +23,8 @@ class Login(CommandCase):
         self.server.answers["GET /base/api/v1/info"] = {"shared_domain": "agents.test"}
         self.opened: list[str] = []
         self.answers: list[int] = []
+        self.threads: list[threading.Thread] = []
+        self.addCleanup(self.answered)
 
     def browser(self, **form: Any) -> None:
         """A browser that posts this form to the command; ``state=None`` repeats the right one."""
@@ -33,7 +35,7 @@ class Login(CommandCase):
             fields = {"cli_state": query["cli_state"][0], **form}
             thread = threading.Thread(target=self.post, args=(query["cli_callback"][0], fields))
             thread.start()
-            self.addCleanup(thread.join)
+            self.threads.append(thread)
             return True
 
         self.patch(webbrowser, "open", browse)
@@ -42,6 +44,12 @@ class Login(CommandCase):
         with httpx.Client(trust_env=False) as client:
             self.answers.append(client.get(url).status_code)
             self.answers.append(client.post(url, data=fields).status_code)
+
+    def answered(self) -> list[int]:
+        """The statuses that the browser saw."""
+        for thread in self.threads:
+            thread.join(10)
+        return self.answers
 
     def test_handed_over(self) -> None:
         """The key, the agent and the shared domain that the browser and the server name are kept."""
@@ -60,7 +68,7 @@ class Login(CommandCase):
         """Anything but a POST is 405 and changes nothing; the right POST is 200."""
         self.browser(api_key=KEY, agent_email="")
         self.run_e2a("login")
-        self.assertEqual(self.answers, [405, 200])
+        self.assertEqual(self.answered(), [405, 200])
         self.assertNotIn("agent_email", json.loads(self.config.read_text()))
 
     def test_refused(self) -> None:
@@ -76,7 +84,7 @@ class Login(CommandCase):
             result = self.run_e2a("login", code=3)
             self.assertIn(reason, result.stderr)
             self.assertNotIn("\x1b", result.stderr)
-            self.assertEqual(self.answers[-1], 400)
+            self.assertEqual(self.answered()[-1], 400)
             self.assertFalse(self.config.exists())
 
     def test_nobody(self) -> None:
