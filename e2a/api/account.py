@@ -40,7 +40,8 @@ class AccountResource:
     @route(
         "GET",
         "/api/v1/users/me/export",
-        action="account:read",
+        # It holds all mail and all keys' names: more than any permission that only looks stands for.
+        action="account:write",
         summary="Everything the account has, for its owner: one JSON document, or a ZIP archive with the mail as files",
         answers={200: None},
         errors=(400, 429),
@@ -52,6 +53,7 @@ class AccountResource:
                 {"type": "string", "enum": ["json", "zip"], "default": "json"},
             ),
         ),
+        load="work",
     )
     async def export(self, call: Call) -> Any:
         form: Format = call.choice("format", ("json", "zip"), "json")

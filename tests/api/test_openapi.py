@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 from typing import Any
 from unittest import mock
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
+import e2a.api
 from e2a.api.app import Api
 from e2a.api.live import Live
 from e2a.api.messages import Messages
@@ -41,17 +43,16 @@ def whole_api() -> Api:
 
 
 def other_resources(nothing: Any) -> list[Any]:
-    """The resource classes of keys, secrets, domains and agents, each made with as many nothings as it takes."""
+    """Every other resource class there is, each made with as many nothings as it takes."""
     found = []
-    for name in (
-        *("keys", "secrets", "domains", "agents", "conversations", "suppressions", "send", "review", "usage"),
-        "feedback",
-    ):
-        module = importlib.import_module(f"e2a.api.{name}")
+    for entry in pkgutil.iter_modules(e2a.api.__path__):
+        module = importlib.import_module(f"e2a.api.{entry.name}")
         for _, kind in inspect.getmembers(module, inspect.isclass):
             routes = any(hasattr(each, "__e2a_routes__") for each in vars(kind).values())
-            if kind.__module__ == module.__name__ and routes:
-                found.append(kind(*[nothing] * len(inspect.signature(kind).parameters)))
+            if kind.__module__ == module.__name__ and routes and kind not in (System, Messages, Live):
+                parameters = inspect.signature(kind).parameters.values()
+                named = {each.name: nothing for each in parameters if each.kind is each.KEYWORD_ONLY}
+                found.append(kind(*[nothing] * (len(parameters) - len(named)), **named))
     return found
 
 
