@@ -43,7 +43,7 @@ def signing_in(ground: Ground, accounts: Accounts) -> SigningIn:
     settings, database, now = ground.settings, ground.database, time.time
     base = origin_of(settings)
     fetch = Fetcher(ground.reactor)
-    sessions = Sessions(database, CsrfTokens(ground.sealer.derive("csrf")), now, ground.changed)
+    sessions = Sessions(database, CsrfTokens(*ground.sealer.derive_all("csrf")), now, ground.changed)
     signin = SignIn(
         database,
         [Provider(each, fetch, now) for each in provider_settings(settings)],

@@ -411,3 +411,14 @@ class ExaminationTests(TestCase):
         self.assertNotIn("hidden-password", repr(findings))
         self.assertNotIn(STRONG, repr(findings))
         self.assertTrue(all(dataclasses.asdict(each)["found"] for each in findings))
+
+    async def test_fresh_machine(self) -> None:
+        """Where nothing was started yet nothing is wrong, and nothing is made."""
+        stub = DNSStub({})
+        self.addCleanup(stub.stop)
+        directory = Path(self.mktemp()).absolute()
+        given = settings(hmac_secret="", data_dir=str(directory), dns_servers=stub.address, smtp_listen="127.0.0.1:1")
+        findings = await examine(reactor, given)
+        self.assertEqual(exit_code(findings), WARNINGS)
+        self.assertIn("Is the daemon running?", by_name(findings)["smtp_port"].hint)
+        self.assertFalse(directory.exists())

@@ -21,17 +21,23 @@ class CsrfTokens:
     """What only pages of ours can send beside a session's cookie.
 
     :param key: for this purpose only.
+    :param old: former keys; what they made is still good.
     """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: bytes, *old: bytes) -> None:
+        self._keys = (key, *old)
 
     def mint(self, session_token: str) -> str:
-        return hmac.new(self._key, session_token.encode(), hashlib.sha256).hexdigest()
+        return _csrf(self._keys[0], session_token)
 
     def matches(self, session_token: str, given: str) -> bool:
-        """In constant time."""
-        return hmac.compare_digest(self.mint(session_token).encode(), given.encode("utf-8", "replace"))
+        """In constant time for each key."""
+        presented = given.encode("utf-8", "replace")
+        return any(hmac.compare_digest(_csrf(key, session_token).encode(), presented) for key in self._keys)
+
+
+def _csrf(key: bytes, session_token: str) -> str:
+    return hmac.new(key, session_token.encode(), hashlib.sha256).hexdigest()
 
 
 class Attempts:
