@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any
 
@@ -14,6 +15,9 @@ from e2a.flows.usage import Usage
 
 from .models import Shape
 from .routing import Call, Query, route
+
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class UsedDay(Shape):
@@ -74,7 +78,7 @@ def _day(call: Call, name: str) -> date | None:
     if text is None:
         return None
     try:
-        if len(text) != len("2026-01-31"):
+        if not _DAY.fullmatch(text):
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError as error:

@@ -22,6 +22,8 @@ Own = Mapping[QuotaName, int | None]
 
 #: Seconds for which it is believed how much an organisation keeps, and whether anybody has a quota at all.
 FRESH_SECONDS = 10.0
+#: Seconds that finding it out may take.
+_ASKING_SECONDS = 2.0
 #: Agents whose organisation is remembered.
 _MOST_OWNERS = 100_000
 
@@ -90,6 +92,8 @@ class Storage:
         self._any = bool(self._most) or await self._database.read("any quotas", store.any_storage_quotas)
         now = self._now()
         self._kept = {one: known for one, known in self._kept.items() if now < known[0]}
+        # An address may have gone and come back as another organisation's.
+        self._owners.clear()
 
     async def take_off_freed(self) -> None:
         """Take what was deleted off the counts, and forget the counts of days that are over. To be called every minute;
@@ -152,6 +156,10 @@ class Storage:
         organisations = {self._owners[agent_id] for agent_id in agent_ids if agent_id in self._owners}
         now = self._now()
         stale = [one for one in organisations if one not in self._kept or self._kept[one][0] <= now]
+        for one in stale:
+            if one in self._kept:
+                # Until it is known anew, the others go by what was known: one question is enough.
+                self._kept[one] = (now + _ASKING_SECONDS, *self._kept[one][1:])
         if stale:
             for found in await self._ask(store.storage_of, stale, cur):
                 most = self._most if found.own is None else found.own
