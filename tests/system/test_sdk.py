@@ -216,7 +216,7 @@ class SdkTests(SystemCase):
         self.assertEqual(len(seen), 4)
 
     def test_account(self) -> None:
-        """Keys, secrets, suppressions, domains, members and the audit log are there; refusals are of their class."""
+        """Keys, secrets, suppressions, domains, members, the audit log and the export; refusals are of their class."""
         client = self.client(self.node)
         info = fetch_info(self.node.url)
         self.assertEqual(info.shared_domain, "agents.test")
@@ -255,13 +255,6 @@ class SdkTests(SystemCase):
         self.assertEqual([one.id for one in client.list_delegations()], [proposed.id])
         client.end_delegation(proposed.id or "")
         self.assertEqual([member.role for member in client.list_members()], ["owner"])
-        client.delete_agent(bot)
-        self.assertEqual(client.list_agents().agents, [])
-
-    def test_export(self) -> None:
-        """The account's data comes as a document and as an archive."""
-        client = self.client(self.node)
-        bot = client.register_agent("bot", agent_mode="local").email or ""
         self.arrive(bot, "m1", body="for ever")
         document = io.BytesIO()
         self.assertEqual(client.export(document), len(document.getvalue()))
@@ -271,6 +264,8 @@ class SdkTests(SystemCase):
         with zipfile.ZipFile(target) as archive:
             mails = [archive.read(name) for name in archive.namelist() if name.endswith(".eml")]
         self.assertEqual([b"for ever" in each for each in mails], [True])
+        client.delete_agent(bot)
+        self.assertEqual(client.list_agents().agents, [])
 
     def test_samples(self) -> None:
         """Every sample of the documentation runs, one after the other, against a daemon."""
