@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from ..core.errors import E2AError, SettingsError, Unavailable
 from ..core.settings import Settings
@@ -18,6 +14,7 @@ from ..flows.bootstrap import bootstrap_user
 from ..flows.signin import LINK, make_link
 from ..store import schema
 from ..store.database import Database
+from .once import completed
 from .options import sealer_of, with_secret
 
 
@@ -44,13 +41,13 @@ def run(settings: Settings, email: str, sign_in_link: bool | None = None) -> Mad
     try:
         settings = with_secret(settings)
         if settings.database.url:
-            return _completed(reactor, make(reactor, settings, settings.database.url, email, sign_in_link))
+            return completed(reactor, make(reactor, settings, settings.database.url, email, sign_in_link))
         from .embedded import EmbeddedPostgres
 
         embedded = EmbeddedPostgres(settings.data_dir)
         dsn = embedded.start()
         try:
-            return _completed(reactor, make(reactor, settings, dsn, email, sign_in_link))
+            return completed(reactor, make(reactor, settings, dsn, email, sign_in_link))
         finally:
             embedded.stop()
     except SettingsError as error:
@@ -86,18 +83,3 @@ def _address(settings: Settings) -> str:
         return settings.http.public_url.rstrip("/")
     port = re.search(r":([0-9]+)(?:$|:)", settings.http.listen_addr)
     return f"http://localhost:{port[1] if port else 8080}"
-
-
-def _completed(reactor: Any, work: Coroutine[Any, Any, Made]) -> Made:
-    """``work``'s result, after running the reactor until it is there."""
-    outcome: list[Any] = []
-
-    def begin() -> None:
-        Deferred.fromCoroutine(work).addBoth(outcome.append).addBoth(lambda _: reactor.stop())
-
-    reactor.callWhenRunning(begin)
-    reactor.run()
-    if isinstance(outcome[0], Failure):
-        outcome[0].raiseException()
-    made: Made = outcome[0]
-    return made
