@@ -22,7 +22,7 @@ from e2a.store.messages import Status as Status
 from e2a.store.rows import Cursor
 
 from .ports import Cpu, Now, Transactions
-from .scope import check_key, the_agent
+from .scope import check_still, the_agent
 from .secrets import SecretBook
 
 #: Messages over this many octets are taken apart in the CPU pool; below, a reactor turn is cheaper than two threads.
@@ -190,12 +190,12 @@ class Mailbox:
 
         :param after: only what came after this cursor; None: the oldest unread message that matches, or the next.
         :raises NotFound: no such agent.
-        :raises Unauthenticated: the key was revoked while it waited.
+        :raises Unauthenticated: the credential was revoked while it waited.
         """
         await self.agent(principal, agent_id)
         message, cursor = await self._waiting(agent_id, after, filters, timeout)
         if message is not None:
-            # The address may have gone to another account meanwhile, and the key may have been revoked.
+            # The address may have gone to another account meanwhile, and the credential may have been revoked.
             await self._database.run("find agent", _still, principal, agent_id)
         return message, cursor
 
@@ -236,7 +236,7 @@ class Mailbox:
 
 
 async def _still(cur: Cursor, principal: Principal, agent_id: str) -> None:
-    await check_key(cur, principal, "messages:read")
+    await check_still(cur, principal, "messages:read")
     await the_agent(cur, principal, agent_id)
 
 

@@ -4,11 +4,14 @@ the credential's reach are one answer.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from e2a.core.entities import Agent, Principal
 from e2a.core.errors import NotFound, Unauthenticated
-from e2a.core.rules.permissions import sees
+from e2a.core.rules.permissions import ROLE_PERMISSIONS, sees
 from e2a.store import agents, keys
 from e2a.store.rows import Cursor
+from e2a.store.whoami import session_role
 
 
 async def find_agent(cur: Cursor, principal: Principal, agent_id: str) -> Agent | None:
@@ -41,13 +44,17 @@ async def covers(cur: Cursor, principal: Principal, agent_id: str) -> bool:
     return not principal.restricted or await find_agent(cur, principal, agent_id) is not None
 
 
-async def check_key(cur: Cursor, principal: Principal, action: str) -> None:
-    """Make sure that the key which began something long may still finish it. A session is not looked at.
+async def check_still(cur: Cursor, principal: Principal, action: str) -> None:
+    """Make sure that the credential which began something long may still finish it.
 
-    :raises Unauthenticated: it was revoked or has expired meanwhile, or its creator left or may no longer do this.
+    :raises Unauthenticated: it was revoked or has expired meanwhile, or whose it is left or may no longer do this.
     """
-    if principal.key_id is None:
-        return
-    held = await keys.get_key(cur, principal.organisation_id, principal.key_id)
-    if held is None or action not in held.allows:
+    allowed: Collection[str] = principal.permissions
+    if principal.key_id is not None:
+        held = await keys.get_key(cur, principal.organisation_id, principal.key_id)
+        allowed = () if held is None else held.allows
+    elif principal.session_id is not None:
+        role = await session_role(cur, principal.organisation_id, principal.session_id)
+        allowed = () if role is None else ROLE_PERMISSIONS[role]
+    if action not in allowed:
         raise Unauthenticated

@@ -15,6 +15,11 @@ _WHO = """
     FROM memberships m JOIN users u ON u.id = m.user_id JOIN organisations o ON o.id = m.organisation_id
     WHERE m.organisation_id = %s AND m.user_id = %s
 """
+_SESSION_ROLE = """
+    SELECT m.role FROM user_sessions s
+    JOIN memberships m ON m.organisation_id = s.organisation_id AND m.user_id = s.user_id
+    WHERE s.id = %s AND s.organisation_id = %s AND s.expires_at > now()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +42,13 @@ def _load(row: Any) -> Who:
 async def who(cur: Cursor, organisation_id: str, user_id: str) -> Who | None:
     """None when the person does not belong to the organisation."""
     return await maybe(cur, _WHO, (organisation_id, user_id), _load)
+
+
+async def session_role(cur: Cursor, organisation_id: str, session_id: str) -> Role | None:
+    """The role of whoever is signed in by this session; None when it has ended, or is in another organisation now."""
+    return await maybe(cur, _SESSION_ROLE, (session_id, organisation_id), _role)
+
+
+def _role(row: Any) -> Role:
+    role: Role = row.role
+    return role

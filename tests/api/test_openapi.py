@@ -98,6 +98,7 @@ class DocumentTests(SynchronousTestCase):
         self.assertEqual(
             public,
             {
+                "/api/auth/logout",
                 "/api/health",
                 "/api/ready",
                 "/api/feedback",

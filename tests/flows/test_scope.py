@@ -120,13 +120,35 @@ class ScopeTests(ApprovalsTestCase):
                 await self.approvals.reject(bound, message.id, "")
 
 
-class KeyTests(ApprovalsTestCase):
-    """What was begun with a key that ends meanwhile."""
+class EndedTests(ApprovalsTestCase):
+    """What was begun with a credential that ends meanwhile."""
 
-    async def check(self) -> None:
-        await self.db.run("check", scope.check_key, replace(OWNER, key_id="apk_1"), "messages:read")
+    async def check(self, **credential: str) -> None:
+        await self.db.run("check", scope.check_still, replace(OWNER, **credential), "messages:read")  # type: ignore[arg-type]
 
-    async def test_check(self) -> None:
+    async def test_session(self) -> None:
+        """It counts while the session lasts in the same organisation, and its owner belongs there."""
+        await execute(
+            self.db,
+            "INSERT INTO user_sessions (token_hash, user_id, organisation_id, expires_at, id)"
+            " VALUES ('x', %s, %s, now() + interval '1 day', 'ses_1')",
+            USER,
+            ORGANISATION,
+        )
+        await execute(self.db, "INSERT INTO organisations (id) VALUES ('org_else')")
+        await self.check(session_id="ses_1")
+        later = "UPDATE user_sessions SET organisation_id = %s, expires_at = now() + interval '1 day'"
+        for bad in (
+            "UPDATE user_sessions SET expires_at = now()",
+            "UPDATE user_sessions SET organisation_id = 'org_else'",
+            "DELETE FROM memberships",
+        ):
+            await execute(self.db, bad)
+            with self.assertRaises(Unauthenticated):
+                await self.check(session_id="ses_1")
+            await execute(self.db, later, ORGANISATION)
+
+    async def test_key(self) -> None:
         """It counts while its key is good, and no longer once that is revoked, expired, or without its creator."""
         await execute(
             self.db,
@@ -135,8 +157,8 @@ class KeyTests(ApprovalsTestCase):
             ORGANISATION,
             USER,
         )
+        await self.check(key_id="apk_1")
         await self.check()
-        await self.db.run("check", scope.check_key, OWNER, "messages:read")
         for good, bad in (
             ("UPDATE api_keys SET revoked_at = NULL", "UPDATE api_keys SET revoked_at = now()"),
             ("UPDATE api_keys SET expires_at = NULL", "UPDATE api_keys SET expires_at = now()"),
@@ -148,5 +170,5 @@ class KeyTests(ApprovalsTestCase):
         ):
             await execute(self.db, bad)
             with self.assertRaises(Unauthenticated):
-                await self.check()
+                await self.check(key_id="apk_1")
             await execute(self.db, good)
