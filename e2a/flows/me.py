@@ -51,13 +51,6 @@ class Standings(Protocol):
     async def standing(self, principal: Principal, client_ip: str) -> Standing: ...
 
 
-class Unlimited:
-    """``Standings`` of a deployment without limits."""
-
-    async def standing(self, principal: Principal, client_ip: str) -> Standing:
-        return Standing()
-
-
 @dataclass(frozen=True, slots=True)
 class Self:
     """:ivar who: the person, their organisation and role; of a key for a part of the agents, whoever made it.
