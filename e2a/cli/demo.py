@@ -8,7 +8,8 @@ import signal
 import smtplib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Any
@@ -96,6 +97,19 @@ def _bootstrap(session: Session, email: str) -> None:
     session.out.hint(f"Made a user {email}; the key is kept in {session.config.path}.")
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait: what was made must be known as made before anything ends."""
+    waiting: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if waiting:
+        raise KeyboardInterrupt
+
+
 class _Demo:
     """The steps, what they made, and what they found."""
 
@@ -150,8 +164,7 @@ class _Demo:
 
     def clean_up(self) -> None:
         """Delete what was made, newest first, whatever happened before."""
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with _uninterrupted():
             while self._made:
                 what, undo = self._made.pop()
                 try:
@@ -159,8 +172,6 @@ class _Demo:
                 except CommandError as error:
                     self._left.append(what)
                     self._out.warning(f"Not deleted: {what}: {error.message}")
-        finally:
-            signal.signal(signal.SIGINT, previous)
 
     def finish(self) -> None:
         """The last line, and the document for programs.
@@ -177,8 +188,9 @@ class _Demo:
 
     def _claim(self) -> None:
         domain = f"demo-{self._tag}.example.org"
-        self._server.post(path_of("domains"), {"domain": domain})
-        self._made.append((f"domain {domain}", lambda: self._server.delete(path_of("domains", domain))))
+        with _uninterrupted():
+            self._server.post(path_of("domains"), {"domain": domain})
+            self._made.append((f"domain {domain}", lambda: self._server.delete(path_of("domains", domain))))
         try:
             self._server.post(path_of("domains", domain, "verify"))
         except ApiError as error:
@@ -194,8 +206,9 @@ class _Demo:
         address = f"demo-{role}-{self._tag}@{self._domain}"
         shared = not any(what.startswith("domain") for what, _ in self._made)
         wanted = {"slug": address.partition("@")[0]} if shared else {"email": address}
-        self._server.post(path_of("agents"), {**wanted, "agent_mode": "local"}, once=True)
-        self._made.append((f"agent {address}", lambda: self._server.delete(path_of("agents", address))))
+        with _uninterrupted():
+            self._server.post(path_of("agents"), {**wanted, "agent_mode": "local"}, once=True)
+            self._made.append((f"agent {address}", lambda: self._server.delete(path_of("agents", address))))
         self._done("agent", f"Registered the agent {address}.", email=address)
         return address
 
@@ -213,9 +226,10 @@ class _Demo:
                 "signatures, set E2A_WEBHOOK_SECRET.",
             )
             return ""
-        made = self._server.post(_SECRETS, {"name": f"demo {self._tag}"})
-        path = path_of("users", "me", "signing-secrets", made["id"])
-        self._made.append((f"signing secret {made['id']}", lambda: self._server.delete(path)))
+        with _uninterrupted():
+            made = self._server.post(_SECRETS, {"name": f"demo {self._tag}"})
+            path = path_of("users", "me", "signing-secrets", made["id"])
+            self._made.append((f"signing secret {made['id']}", lambda: self._server.delete(path)))
         self._done("secret", "Made a signing secret. What the daemon says of a mail is signed with it.", id=made["id"])
         return str(made["secret"])
 

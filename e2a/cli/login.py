@@ -217,6 +217,8 @@ def _keep(session: Session, found: HandOff, shared_domain: str) -> None:
     lines.append(f"Configuration: {config.path}")
     lines.append(f"Active agent: {found.agent or 'none'}")
     session.out.show(shown, *lines)
+    if session.surroundings.environ.get("E2A_API_KEY"):
+        session.out.hint("E2A_API_KEY is set and goes before the new key.")
     if not found.agent:
         session.out.hint("Choose one: e2a agents list, then e2a config set agent_email ADDRESS")
 
