@@ -100,7 +100,7 @@ class FeedbackBox:
         given = rules.checked(due.message, "", due.category)
         given = rules.Feedback(given.category, given.message, due.email)
         try:
-            if self._operator_email and self._mail.sends_system_mail and not due.mailed:
+            if self._operator_email and self._mail.sends_system_mail:
                 await self._database.run("mail feedback", self._write, due.id, given)
             if self._tracker is not None and not due.issue_url:
                 url = await self._tracker.open(*rules.issue(given))

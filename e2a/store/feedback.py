@@ -14,7 +14,7 @@ _CLAIM = """
     )
     UPDATE feedback AS f SET next_attempt_at = now() + %s * interval '1 second', attempts = attempts + 1
     FROM due WHERE f.id = due.id
-    RETURNING f.id, f.category, f.message, f.email, f.mailed_at IS NOT NULL AS mailed, f.issue_url, f.attempts
+    RETURNING f.id, f.category, f.message, f.email, f.issue_url, f.attempts
 """
 _LOCK_UNMAILED = "SELECT id FROM feedback WHERE id = %s AND mailed_at IS NULL FOR UPDATE"
 _MAILED = "UPDATE feedback SET mailed_at = now() WHERE id = %s"
@@ -26,7 +26,6 @@ _RETRY = "UPDATE feedback SET next_attempt_at = now() + %s * interval '1 second'
 class Due:
     """Feedback that is to be passed on.
 
-    :ivar mailed: the operator has the mail.
     :ivar issue_url: "" until there is an issue.
     :ivar attempts: this one included.
     """
@@ -35,7 +34,6 @@ class Due:
     category: str
     message: str
     email: str
-    mailed: bool
     issue_url: str
     attempts: int
 

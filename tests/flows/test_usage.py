@@ -75,12 +75,13 @@ class UsageTests(DatabaseTestCase):
         """A day that went on after it was summed up is summed up anew; one that is long over stays as it is."""
         await self.event(9)
         await self.event(1)
+        await self.event(0)
         await self.usage.sum_up()
         await self.event(1, "outbound")
         await execute(self.db, "DELETE FROM usage_events WHERE created_at < now() - interval '5 days'")
         both = [Deferred.fromCoroutine(self.usage.sum_up()) for _ in range(2)]
         await gatherResults(both, consumeErrors=True)
-        self.assertEqual(await self.summaries(), [(1, 1, 1, 2), (9, 1, 0, 1)])
+        self.assertEqual(await self.summaries(), [(0, 1, 0, 1), (1, 1, 1, 2), (9, 1, 0, 1)])
         self.assertEqual((await self.days(9))[0], (1, 0))
 
     async def test_default(self) -> None:
