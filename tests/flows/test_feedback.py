@@ -9,6 +9,7 @@ from e2a.core.entities import Principal
 from e2a.core.errors import BadRequest, SendingNotConfigured, Unavailable
 from e2a.core.rules.feedback import Feedback, checked, issue
 from e2a.flows.feedback import PAUSES, FeedbackBox
+from tests.flows.test_outbound import NOW, OPERATOR, OutboundTestCase
 from tests.support.postgres import USER, DatabaseTestCase, make_agent
 from tests.support.tenants import execute, rows
 
@@ -143,3 +144,16 @@ class FeedbackTests(DatabaseTestCase):
         self.assertEqual(Feedback("bug", "a" * 80 + "\nmore", "").title, "[bug] " + "a" * 80)
         self.assertEqual(Feedback("bug", "a" * 81, "").title, "[bug] " + "a" * 77 + "...")
         self.assertEqual(issue(Feedback("general", "x", "a@b.test")), ("[general] x", "x", "feedback"))
+
+
+class MailedTests(OutboundTestCase):
+    async def test_queued(self) -> None:
+        """The mail to the operator is one that the gateway queues; its subject is the first line and nothing
+        else."""
+        await make_agent(self.db, OPERATOR, organisation="org_operator")
+        box = FeedbackBox(self.db, self.outbound, now=lambda: NOW, random=os.urandom, operator_email="op@corp.test")
+        await box.take(None, "Schön\r\nBcc: x@corp.test", "", "bug")
+        await box.pass_on()
+        (row,) = await rows(self.db, "SELECT to_recipients, subject FROM messages")
+        self.assertEqual((row.to_recipients, row.subject), (["op@corp.test"], "[e2a feedback] [bug] Schön"))
+        self.assertEqual(await self.count("outbox"), 1)
