@@ -96,18 +96,28 @@ def samples() -> list[str]:
     return re.findall(r"^```ts\n(.*?)^```$", (PACKAGE / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def node(directory: Path, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 120.0) -> str:
+def node(
+    directory: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    standard_input: str = "",
+    timeout: float = 90.0,
+) -> str:
     """What a program prints."""
     assert NODE
-    done = subprocess.run(
-        [NODE, *arguments],
-        cwd=directory,
-        env={"PATH": str(Path(NODE).parent), "NO_COLOR": "1", **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [NODE, *arguments],
+            cwd=directory,
+            env={"PATH": str(Path(NODE).parent), "NO_COLOR": "1", **(environment or {})},
+            input=standard_input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise AssertionError(f"node {arguments[0]} took over {timeout:g} s:\n{(exc.stdout or b'')[-8000:]!r}") from exc
     if done.returncode:
         raise AssertionError(f"node {' '.join(arguments)}:\n{done.stdout[-8000:]}{done.stderr[-4000:]}")
     return done.stdout
@@ -277,6 +287,15 @@ class PackageTests(_Case):
         output = node(self.project, lists, environment=self.environment())
         self.assertRegex(output, r"(?s)A question.*Re: Quote.*gone: [0-9a-f]{16}")
         self._check_review(review)
+
+    def test_bare_platform(self) -> None:
+        """Mail is checked and read where the platform has neither Buffer nor Web Crypto."""
+        data = mail("m1@sender.test", SENDER, self.bot)
+        self.assertEqual(send(self.daemon_.smtp_port, SENDER, [self.bot], data).code, 250)
+        (summary,) = self.api.messages(self.bot)
+        detail = json.dumps(self.api.message(self.bot, summary["message_id"]))
+        shutil.copy(PACKAGE / "test" / "package" / "bare.js", self.project / "bare.js")
+        node(self.project, "bare.js", self.secret, "A question", standard_input=detail)
 
     def _check_quote(self, program: str) -> None:
         process = self.begin(program, self.environment())
