@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from e2a.core.entities import Role, User
+from e2a.core.entities import User
 
 from .rows import Cursor, many, maybe
 
@@ -258,7 +258,6 @@ WITHHELD_COLUMNS: dict[str, frozenset[str]] = {
     "raw_parts": frozenset({"raw_id", "part"}),
 }
 
-_ROLE = "SELECT role FROM memberships WHERE organisation_id = %s AND user_id = %s"
 _USER = "SELECT id, email, name, created_at FROM users WHERE id = %s"
 _ORGANISATION = """
     SELECT o.id, o.name, o.personal, o.created_at, o.quota_agents, o.quota_domains, o.quota_storage_bytes,
@@ -286,11 +285,6 @@ _OPTIONAL_OF_MESSAGES = frozenset(
     {"approval_expires_at", "reviewed_at", "rejection_reason", "type", "method", "delivery_status", "conversation_id"}
 )
 _NOT_SHOWN = frozenset({"data", "raw_id"})
-
-
-async def role_of(cur: Cursor, organisation_id: str, user_id: str) -> Role | None:
-    """What the person is in the organisation; None when they do not belong to it."""
-    return await maybe(cur, _ROLE, (organisation_id, user_id), lambda row: row.role)
 
 
 async def head(cur: Cursor, organisation_id: str, user_id: str) -> dict[str, Any]:

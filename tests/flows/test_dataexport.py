@@ -8,6 +8,7 @@ import json
 import os
 import time
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -169,20 +170,11 @@ class ExportTests(DatabaseTestCase):
 
     # --- who may, and how often ---------------------------------------------------------------------------------------
 
-    async def test_owners_only(self) -> None:
-        """A member who is no owner is refused, and so is a key for a part of the agents."""
-        member = await make_tenant(self.db, "member")
-        await execute(
-            self.db,
-            "INSERT INTO memberships (organisation_id, user_id, role) VALUES (%s, %s, 'admin')",
-            self.owner.organisation_id,
-            member.user_id,
-        )
-        admin = Principal(self.owner.organisation_id, member.user_id, member.permissions)
-        bound = Principal(self.owner.organisation_id, self.owner.user_id, member.permissions, label_prefix="label-")
-        for refused in (admin, bound):
+    async def test_whole_account(self) -> None:
+        """A key for a part of the agents is refused."""
+        for bound in (replace(self.owner, label_prefix="label-"), replace(self.owner, agent_id="bot@alpha.test")):
             with self.assertRaises(Forbidden):
-                await self.export.start(refused, "json")
+                await self.export.start(bound, "json")
 
     async def test_one_at_a_time(self) -> None:
         """An organisation takes one at a time; a second is told to come later, and works once the first is closed."""

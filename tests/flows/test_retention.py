@@ -104,3 +104,54 @@ class OnPostgres(DatabaseTestCase):
             return messages, cur.fetchone().ids
 
         self.assertEqual(await self.db.run("left", left), (["msg_2"], ["raw2"]))
+
+    async def test_old_lines(self) -> None:
+        """Lines of the audit log go when they are older than is configured, and never when that is 0."""
+        await make_agent(self.db, "bot@agents.test")
+
+        async def prepare(cur: Any) -> None:
+            for name, days in (("old", 31), ("young", 29)):
+                await cur.execute(
+                    "INSERT INTO audit_events (id, organisation_id, at, action, resource_type)"
+                    " VALUES (%s, 'org_test', now() - make_interval(days => %s), 'x.y', 'x')",
+                    (name, days),
+                )
+
+        async def left(cur: Any) -> Any:
+            await cur.execute("SELECT array_agg(id ORDER BY id) AS ids FROM audit_events")
+            return cur.fetchone().ids
+
+        await self.db.run("prepare", prepare)
+        await Retention(self.db, Counts(), audit_days=0).forget()
+        self.assertEqual(await self.db.run("left", left), ["old", "young"])
+        await Retention(self.db, Counts(), audit_days=30).forget()
+        self.assertEqual(await self.db.run("left", left), ["young"])
+
+    async def test_old_invitations(self) -> None:
+        """An invitation goes 30 days after it ended, however it ended."""
+        await make_agent(self.db, "bot@agents.test")
+
+        async def prepare(cur: Any) -> None:
+            for name, expires, accepted, revoked in (
+                ("open", 5, None, None),
+                ("lately", -29, None, None),
+                ("expired", -31, None, None),
+                ("accepted", 5, -31, None),
+                ("revoked", 5, None, -31),
+            ):
+                await cur.execute(
+                    "INSERT INTO invitations"
+                    " (id, organisation_id, email, role, token_hash, expires_at, accepted_at, revoked_at)"
+                    " VALUES (%(id)s, 'org_test', 'a@b.test', 'member', %(id)s::bytea,"
+                    " now() + make_interval(days => %(expires)s), now() + make_interval(days => %(accepted)s),"
+                    " now() + make_interval(days => %(revoked)s))",
+                    {"id": name, "expires": expires, "accepted": accepted, "revoked": revoked},
+                )
+
+        async def left(cur: Any) -> Any:
+            await cur.execute("SELECT array_agg(id ORDER BY id) AS ids FROM invitations")
+            return cur.fetchone().ids
+
+        await self.db.run("prepare", prepare)
+        await Retention(self.db, Counts()).forget()
+        self.assertEqual(await self.db.run("left", left), ["lately", "open"])
