@@ -261,6 +261,21 @@ describe("time", () => {
     expect(seen.length).toBeLessThanOrEqual(1);
   });
 
+  it("lets the signal end a stream that is still read, and no deadline", async () => {
+    const signals: AbortSignal[] = [];
+    const fetch = async (_: string, init: RequestInit) => {
+      signals.push(init.signal!);
+      return new Response("data");
+    };
+    const controller = new AbortController();
+    const { api } = client(fetch, { timeout: 10 });
+    await api.exportData("zip", { signal: controller.signal });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(signals[0]!.aborted).toBe(false);
+    controller.abort();
+    expect(signals[0]!.aborted).toBe(true);
+  });
+
   it("gives the server the time that it was asked to take", async () => {
     vi.useFakeTimers();
     const slow = () => new Promise<Response>((resolve) => setTimeout(resolve, 59_000, new Response(null, { status: 204 })));

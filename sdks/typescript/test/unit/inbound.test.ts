@@ -126,6 +126,15 @@ describe("parseWebhook", () => {
     await expect(client().parseWebhook(payload, SECRET)).rejects.toThrow(WebhookVerificationError);
   });
 
+  it("takes header names in any letter case, and refuses two spellings of one", async () => {
+    const payload = webhook();
+    const names = Object.entries(payload.auth_headers).map(([name, value]) => [name.toLowerCase(), value]);
+    payload.auth_headers = Object.fromEntries(names);
+    expect((await client().parseWebhook(payload, SECRET)).sender).toBe("ana@corp.test");
+    payload.auth_headers["X-E2A-AUTH-SENDER"] = "ana@corp.test";
+    await expect(client().parseWebhook(payload, SECRET)).rejects.toThrow(WebhookVerificationError);
+  });
+
   it("with headers proves the whole body, or throws", async () => {
     const body = JSON.stringify(webhook());
     const moment = String(Math.floor(Date.now() / 1000));

@@ -228,6 +228,21 @@ describe("a listener", () => {
     expect(fake.asked).toHaveLength(2);
   });
 
+  it("waits longer and longer between attempts, up to a limit, and starts over once connected", async () => {
+    const { fake, baseUrl } = await server();
+    fake.refusal = 503;
+    const pauses = vi.spyOn(globalThis, "setTimeout");
+    const live = listener(baseUrl, { reconnectDelay: 3, maxBackoffMs: 13 });
+    live.on("error", () => {});
+    live.connect();
+    for (let attempt = 0; attempt < 4; attempt++) await event(live, "close");
+    fake.refusal = 0;
+    (await fake.arrival()).terminate();
+    await event(live, "close");
+    const ours = pauses.mock.calls.map(([, delay]) => delay).filter((delay) => [3, 6, 12, 13].includes(delay!));
+    expect(ours).toEqual([3, 6, 12, 13, 3]);
+  });
+
   it("warns of an error that nobody listens for, and throws nothing", async () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     const { fake, baseUrl } = await server();
