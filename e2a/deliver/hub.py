@@ -118,6 +118,9 @@ class Hub:
             concerned = [socket for socket in self._open if socket.principal.key_id == name]
         elif kind == "agent":
             concerned = [socket for socket in self._open if socket.agent_id == name]
+        elif kind == "session":
+            # Named by a digest that nobody here knows; such sockets are few.
+            concerned = [socket for socket in self._open if socket.principal.session_id is not None]
         else:
             return
         self._judge_soon(concerned)
@@ -134,7 +137,7 @@ class Hub:
     # --- who may stay -------------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Close the sockets whose key or agent is gone. To be called every few seconds, in case a notice was lost.
+        """Close the sockets whose key, session or agent is gone. To be called every few seconds: a notice may be lost.
 
         :raises Unavailable: the database cannot be asked.
         """

@@ -90,7 +90,10 @@ class LiveRights:
         :param connections: agent id and who connected.
         :raises Unavailable: the database cannot be asked.
         """
-        rows = [(agent_id, principal.organisation_id, principal.key_id or "") for agent_id, principal in connections]
+        rows = [
+            (agent_id, principal.organisation_id, principal.key_id or "", principal.session_id or "")
+            for agent_id, principal in connections
+        ]
         return await self._database.run("live rights", find_dead, rows)
 
 

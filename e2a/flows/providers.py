@@ -123,7 +123,7 @@ class Provider:
             subject=claims["sub"],
             email=_text(claims.get("email"), 254),
             # Some providers send the word instead of the truth value.
-            verified=verified in (True, "true") or (verified is None and self.settings.trust_email),
+            verified=verified is True or verified == "true" or (verified is None and self.settings.trust_email),
             name=_text(claims.get("name"), 200),
         )
 

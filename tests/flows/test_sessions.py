@@ -13,7 +13,8 @@ from e2a.core.entities import Origin, Principal
 from e2a.core.errors import NotFound
 from e2a.core.rules.permissions import ROLE_PERMISSIONS
 from e2a.flows.accounts import Accounts
-from tests.support.postgres import DatabaseTestCase
+from e2a.flows.live import LiveRights
+from tests.support.postgres import DatabaseTestCase, make_agent
 from tests.support.signin import ORIGIN, sessions_of, sign_in
 from tests.support.tenants import execute, make_tenant, rows
 
@@ -143,6 +144,21 @@ class SessionTests(DatabaseTestCase):
         await self.sessions.find(token, Origin("198.51.100.9"))
         (listed,) = await self.sessions.listed(principal)
         self.assertEqual((listed.last_used_at.timestamp(), listed.client_ip), (MOMENT, "192.0.2.7"))
+
+    async def test_live_connections(self) -> None:
+        """A live connection ends with its session, and with what lets its person read."""
+        token, principal = await self.sign_in()
+        await make_agent(self.db, organisation=principal.organisation_id)
+        rights = LiveRights(self.db)
+        connections = [("bot@agents.test", principal), ("bot@agents.test", self.owner)]
+        self.assertEqual(await rights.lost(connections), [])
+        await execute(self.db, "UPDATE memberships SET role = 'member'")
+        self.assertEqual(await rights.lost(connections), [])
+        await self.sessions.close(token, principal)
+        self.assertEqual(await rights.lost(connections), [(0, "signed out")])
+        _, principal = await self.sign_in()
+        await execute(self.db, "DELETE FROM memberships WHERE user_id = %s", self.owner.user_id)
+        self.assertEqual(await rights.lost([("bot@agents.test", principal)]), [(0, "signed out")])
 
     async def test_revoke(self) -> None:
         """A person ends one session or all others, never somebody else's."""

@@ -1,8 +1,8 @@
 """A real browser for tests: a Chromium installed on the machine, driven by Playwright.
 
-It is the one that ``E2A_TEST_CHROMIUM`` names, else the first of the usual paths; without one the tests are skipped with
-the reason. One browser serves a whole run; every test has its own profile. What a page complains about in its console,
-and every uncaught error of its scripts, fails the test unless it was expected. Everything here blocks.
+It is the one that ``E2A_TEST_CHROMIUM`` names, else the first of the usual paths; without one the tests are skipped
+with the reason. One browser serves a whole run; every test has its own profile. What a page complains about in its
+console, and every uncaught error of its scripts, fails the test unless it was expected. Everything here blocks.
 """
 
 from __future__ import annotations
