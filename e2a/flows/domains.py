@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 from e2a.core import ids
 from e2a.core.entities import Domain, Principal
@@ -17,11 +17,15 @@ from e2a.store import domains as store
 from e2a.store.dkimkeys import DkimKey
 from e2a.store.organisations import lock_organisation
 from e2a.store.rows import Cursor
+from e2a.verify.questions import Answer, Check
 from e2a.verify.records import RecordReport
+from e2a.verify.records import check as record_check
 
 from .domainkeys import DomainKeys
 from .ports import Changed, Transactions, nobody
 from .quotas import check_domains
+
+T = TypeVar("T")
 
 MOST_DOMAINS = 500
 
@@ -107,6 +111,18 @@ class Domains:
         domain, _, records = await self._report(principal, text)
         return domain, records
 
+    async def records(self, principal: Principal, text: str) -> tuple[Domain, DkimKey, Sequence[Record]]:
+        """A claim, its DKIM key, and the records that it should have; DNS is not asked, so each is ``deferred``.
+
+        :raises NotFound: no claim of the organisation.
+        """
+        domain = await self._own_domain(principal, text)
+        key = (await self.keys([domain])).get(domain.id) or await self._keys.ensure(domain.id)
+        if key is None:
+            raise NotFound
+        check = record_check(domain.name, domain.verification_token, self._own.smtp, key.host, key.record)
+        return domain, key, _unanswered(check)
+
     async def _report(self, principal: Principal, text: str) -> tuple[Domain, DkimKey, Sequence[Record]]:
         domain = await self._own_domain(principal, text)
         key = await self._keys.ensure(domain.id)
@@ -164,6 +180,16 @@ class Domains:
         if domain is None:
             raise NotFound
         return domain
+
+
+def _unanswered(check: Check[T]) -> T:
+    """What a check says when DNS does not."""
+    try:
+        questions = next(check)
+        while True:
+            questions = check.send(dict.fromkeys(questions, Answer(failure="not asked")))
+    except StopIteration as stop:
+        return cast(T, stop.value)
 
 
 async def _release(cur: Cursor, principal: Principal, domain: Domain) -> None:

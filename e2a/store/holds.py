@@ -48,6 +48,22 @@ _NEWEST = f"""
     ) AS m
     ORDER BY m.id DESC LIMIT %(limit)s
 """
+_BEFORE = """
+    SELECT id FROM messages
+    WHERE organisation_id = %s AND status = 'pending_approval' AND (approval_expires_at, id) < (%s, %s)
+    ORDER BY approval_expires_at DESC, id DESC LIMIT 1
+"""
+_AFTER = """
+    SELECT id FROM messages
+    WHERE organisation_id = %s AND status = 'pending_approval' AND (approval_expires_at, id) > (%s, %s)
+    ORDER BY approval_expires_at, id LIMIT 1
+"""
+_ANSWERED = """
+    SELECT id FROM messages
+    WHERE agent_id = %s AND email_message_id = %s AND email_message_id <> '' AND conversation_id IS NOT NULL
+        AND direction = 'inbound' AND expires_at > now()
+    ORDER BY id DESC LIMIT 1
+"""
 _LOCK_MAILBOXES = "SELECT 1 FROM mailboxes WHERE agent_id = ANY(%s) ORDER BY agent_id FOR UPDATE"
 _LOCK = """
     SELECT 1 FROM messages
@@ -145,6 +161,20 @@ async def list_newest(
         "limit": limit,
     }
     return await many(cur, _NEWEST, values, load_outbound)
+
+
+async def neighbours(
+    cur: Cursor, organisation_id: str, expires_at: datetime, message_id: str
+) -> tuple[str | None, str | None]:
+    """The held messages before and after this place in the order of ``list_pending``."""
+    place = (organisation_id, expires_at, message_id)
+    before = await maybe(cur, _BEFORE, place, lambda row: str(row.id))
+    return before, await maybe(cur, _AFTER, place, lambda row: str(row.id))
+
+
+async def answered(cur: Cursor, agent_id: str, email_message_id: str) -> str | None:
+    """The id of the received message with this Message-ID, the newest copy that the agent has."""
+    return await maybe(cur, _ANSWERED, (agent_id, email_message_id), lambda row: str(row.id))
 
 
 async def lock_mailboxes(cur: Cursor, agent_ids: Sequence[str]) -> None:

@@ -94,10 +94,12 @@ class Redirect:
     """To another page of the dashboard, by GET.
 
     :ivar notice: a word of ``rendering.NOTICES`` for what was done.
+    :ivar headers: further headers of the answer.
     """
 
     to: str
     notice: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Content:
 Answer = Html | Redirect | Content | IResource
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
+T = TypeVar("T")
+
 _MARK = "__e2a_pages__"
 
 
@@ -128,6 +132,15 @@ class Route:
     method: Method
     path: str
     action: str
+
+
+def page_of(items: Sequence[T], ident: Callable[[T], str], after: str, size: int) -> tuple[Sequence[T], str]:
+    """A page of a list that is had whole: what comes after the item with this id, and the id to go on after, "" on the
+    last page. An id that is gone begins at the beginning.
+    """
+    start = next((place + 1 for place, item in enumerate(items) if ident(item) == after), 0)
+    shown = items[start : start + size]
+    return shown, ident(shown[-1]) if start + size < len(items) else ""
 
 
 def page(method: Method, path: str, *, action: str) -> Callable[[Handler], Handler]:

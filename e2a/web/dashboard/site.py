@@ -140,7 +140,7 @@ class Dashboard(Resource):
                 await self._html(request, answer, principal)
             elif isinstance(answer, Redirect):
                 notice = f"{'&' if '?' in answer.to else '?'}notice={quote(answer.notice)}" if answer.notice else ""
-                self._redirect(request, answer.to + notice)
+                self._redirect(request, answer.to + notice, answer.headers)
             elif isinstance(answer, Content):
                 self._content(request, answer)
             else:
@@ -202,8 +202,8 @@ class Dashboard(Resource):
         there = request.uri.decode("ascii", "replace") if request.method in (b"GET", b"HEAD") else "/dashboard"
         self._redirect(request, f"/api/auth/login?next={quote(there, safe='')}")
 
-    def _redirect(self, request: Any, to: str) -> None:
-        self._send(request, 303, b"", {"Location": to})
+    def _redirect(self, request: Any, to: str, headers: Mapping[str, str] | None = None) -> None:
+        self._send(request, 303, b"", {**(headers or {}), "Location": to})
 
     def _send(self, request: Any, status: int, content: bytes, headers: Mapping[str, str]) -> None:
         request.setResponseCode(status)
