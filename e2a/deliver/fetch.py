@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
@@ -48,9 +49,11 @@ class Fetcher:
         except Exception as error:
             if not timer.active():
                 raise FetchFailed(f"no answer from {host} in time") from error
-            if isinstance(error, CancelledError):
-                raise
-            raise FetchFailed(f"no whole answer from {host}: {_reason(error)}") from error
+            cause = _innermost(error)
+            if isinstance(cause, (CancelledError, ConnectingCancelledError)):
+                raise CancelledError from error
+            reason = str(cause).partition("\n")[0] or type(cause).__name__
+            raise FetchFailed(f"no whole answer from {host}: {reason}") from error
         finally:
             if timer.active():
                 timer.cancel()
@@ -101,8 +104,8 @@ class _Collector(Protocol):
         getattr(connection, "abortConnection", connection.loseConnection)()
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause, as one phrase."""
+def _innermost(error: BaseException) -> BaseException:
+    """What an error of Twisted's HTTP client wraps."""
     for reason in getattr(error, "reasons", ()):
-        return _reason(reason.value)
-    return str(error).partition("\n")[0] or type(error).__name__
+        return _innermost(reason.value)
+    return error
