@@ -116,7 +116,9 @@ export class WSListener extends Emitter<WSEvents> {
     });
     // Always followed by a close, which tells what happens next.
     socket.addEventListener("error", ({ message }) => {
-      trouble = new Error(`WebSocket connection failed${message ? `: ${message}` : ""}`);
+      // Some platforms quote the URL, and with it the key.
+      const said = message?.replace(/token=[^'"\s&]*/g, "token=…");
+      trouble = new Error(`WebSocket connection failed${said ? `: ${said}` : ""}`);
     });
     socket.addEventListener("close", ({ code, reason }) => {
       if (!current()) return;

@@ -228,6 +228,25 @@ describe("a listener", () => {
     expect(fake.asked).toHaveLength(2);
   });
 
+  it("shows no key in what it says of a failure", async () => {
+    class Talkative extends EventTarget {
+      constructor(url: string) {
+        super();
+        queueMicrotask(() => {
+          this.dispatchEvent(Object.assign(new Event("error"), { message: `cannot reach '${url}' now` }));
+          this.dispatchEvent(Object.assign(new Event("close"), { code: 1006, reason: "" }));
+        });
+      }
+    }
+    vi.stubGlobal("WebSocket", Talkative);
+    const live = listener("http://127.0.0.1:9", { reconnect: false, apiKey: "e2a_hidden" });
+    const failed = event(live, "error");
+    live.connect();
+    const [error] = (await failed) as [Error];
+    expect(error.message).toContain("token=…' now");
+    expect(error.message).not.toContain("hidden");
+  });
+
   it("waits longer and longer between attempts, up to a limit, and starts over once connected", async () => {
     const { fake, baseUrl } = await server();
     fake.refusal = 503;
