@@ -24,14 +24,19 @@ _POLICY = '<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" cont
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """:ivar document: a whole HTML document, harmless.
+    """:ivar body: HTML, harmless.
     :ivar links: where its links lead, each once, in order.
     :ivar complete: whether all of the mail's HTML was looked at.
     """
 
-    document: str
+    body: str
     links: tuple[str, ...]
     complete: bool
+
+    @property
+    def document(self) -> str:
+        """A whole HTML document."""
+        return _POLICY + self.body
 
 
 def preview(html: str) -> Preview:
@@ -47,7 +52,7 @@ def preview(html: str) -> Preview:
     clean = nh3.clean(
         shown, tags=set(_TAGS), attributes=_ATTRIBUTES, attribute_filter=noted, url_schemes=_SCHEMES, link_rel=None
     )
-    return Preview(_POLICY + clean, tuple(links)[:MOST_LINKS], shown == html and len(links) <= MOST_LINKS)
+    return Preview(clean, tuple(links)[:MOST_LINKS], shown == html and len(links) <= MOST_LINKS)
 
 
 def _first(html: str) -> str:
