@@ -13,14 +13,21 @@ from ..api.members import MembersResource
 from ..api.secrets import SecretsResource
 from ..api.sessiongate import SessionGate
 from ..flows.accounts import Accounts
+from ..flows.audit import AuditLog
+from ..flows.erasure import Erasure
+from ..flows.feedback import FeedbackBox
 from ..flows.invitations import Invitations
 from ..flows.me import Me
 from ..flows.people import People
+from ..flows.sessions import Sessions
+from ..flows.usage import Usage
+from ..web.farewell import FAREWELLS, FarewellPage
+from ..web.invitation import InvitationPage
 from ..web.pages import Handler
 from .counting import Worker, counting
 from .ground import Ground
 from .rights import data_rights
-from .signin import signing_in
+from .signin import origin_of, signing_in
 from .writing import Desk
 
 
@@ -37,6 +44,12 @@ class Accounting:
     accounts: Accounts
     people: People
     invitations: Invitations
+    sessions: Sessions
+    me: Me
+    usage: Usage
+    feedback: FeedbackBox
+    audit: AuditLog
+    erasure: Erasure
     resources: Sequence[object]
     pages: Mapping[str, Handler]
     gate: SessionGate
@@ -53,15 +66,34 @@ def accounting(ground: Ground, writers: Desk) -> Accounting:
     invitations = Invitations(
         ground.database, writers.outbound, public_url=ground.public_url, now=time.time, random=os.urandom
     )
+    me = Me(ground.database, ground.limiting.rates)
     resources = [
         KeysResource(accounts),
-        MeResource(Me(ground.database, ground.limiting.rates)),
+        MeResource(me),
         SecretsResource(ground.secrets),
         MembersResource(people, invitations),
     ]
     signin = signing_in(ground, accounts)
     resources.append(signin.resource)
-    resources += data_rights(ground)
+    rights = data_rights(ground)
     counted = counting(ground, writers.outbound, signin.gate.find)
-    resources += counted.resources
-    return Accounting(accounts, people, invitations, resources, {**signin.pages}, signin.gate, counted.workers)
+    pages = {
+        **signin.pages,
+        InvitationPage.path: InvitationPage(invitations, signin.sessions, base=origin_of(ground.settings)),
+        **{path: FarewellPage(title, text) for path, (title, text) in FAREWELLS.items()},
+    }
+    return Accounting(
+        accounts=accounts,
+        people=people,
+        invitations=invitations,
+        sessions=signin.sessions,
+        me=me,
+        usage=counted.usage,
+        feedback=counted.feedback,
+        audit=rights.audit,
+        erasure=rights.erasure,
+        resources=[*resources, *rights.resources, *counted.resources],
+        pages=pages,
+        gate=signin.gate,
+        workers=counted.workers,
+    )

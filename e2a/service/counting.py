@@ -34,6 +34,8 @@ class Counting:
     :ivar workers: not started, by name.
     """
 
+    usage: Usage
+    feedback: FeedbackBox
     resources: Sequence[object]
     workers: Mapping[str, Worker]
 
@@ -64,4 +66,4 @@ def counting(ground: Ground, mail: SystemMail, session: FindSession) -> Counting
         QuotasResource(OperatorQuotas(database, ground.limiting.quotas)),
         FeedbackResource(box, session),
     ]
-    return Counting(resources, workers)
+    return Counting(usage, box, resources, workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..api.account import AccountResource
 from ..api.audit import AuditResource
@@ -16,8 +17,16 @@ from ..flows.erasure import Erasure
 from .ground import Ground
 
 
-def data_rights(ground: Ground) -> Sequence[object]:
-    """The REST side."""
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """:ivar resources: the REST side."""
+
+    audit: AuditLog
+    erasure: Erasure
+    resources: Sequence[object]
+
+
+def data_rights(ground: Ground) -> Rights:
     database, settings, now = ground.database, ground.settings, time.time
     exporting = Exporting(
         database,
@@ -31,7 +40,5 @@ def data_rights(ground: Ground) -> Sequence[object]:
     erasure = Erasure(
         database, ground.sealer, os.urandom, operator=operator_address(ground.own), changed=ground.changed
     )
-    return [
-        AccountResource(DataExport(database, exporting, now), erasure),
-        AuditResource(AuditLog(database, exporting, tokens)),
-    ]
+    log = AuditLog(database, exporting, tokens)
+    return Rights(log, erasure, [AccountResource(DataExport(database, exporting, now), erasure), AuditResource(log)])

@@ -36,6 +36,7 @@ class SigningIn:
     resource: SignInResource
     pages: Mapping[str, Handler]
     gate: SessionGate
+    sessions: Sessions
 
 
 def signing_in(ground: Ground, accounts: Accounts) -> SigningIn:
@@ -58,7 +59,7 @@ def signing_in(ground: Ground, accounts: Accounts) -> SigningIn:
     gate = SessionGate(sessions, base)
     pages: dict[str, Handler] = {path: kind(signin, sessions, secure=secure) for path, kind in PAGES.items()}
     pages[HandOffPage.path] = HandOffPage(HandOff(database, accounts, now), sessions, base=base)
-    return SigningIn(SignInResource(sessions, gate, secure=secure), pages, gate)
+    return SigningIn(SignInResource(sessions, gate, secure=secure), pages, gate, sessions)
 
 
 def origin_of(settings: Settings) -> str:

@@ -26,6 +26,12 @@ NOTICES = {
     "verified": "The domain is verified.",
     "added": "Added.",
     "read": "Marked as read.",
+    "joined": "You have joined the organisation.",
+    "left": "You have left the organisation.",
+    "switched": "You are in the other organisation now.",
+    "removed": "Removed.",
+    "thanks": "Thank you. Your feedback is on its way.",
+    "retired": "The secret does not count any more.",
 }
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -83,6 +89,17 @@ def day(value: datetime) -> str:
     """``21 Nov 2026``"""
     value = value.astimezone(UTC)
     return f"{value.day} {value:%b %Y}"
+
+
+def lasting(seconds: float) -> str:
+    """How long, for people: ``6 days``, ``3 hours``; of a time that is over ``no time``."""
+    if seconds <= 0:
+        return "no time"
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        number = int(seconds // length)
+        if number:
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    return "less than a minute"
 
 
 def octets(size: int) -> str:
