@@ -232,11 +232,13 @@ describe("a listener", () => {
     class Talkative extends EventTarget {
       constructor(url: string) {
         super();
-        queueMicrotask(() => {
+        setImmediate(() => {
           this.dispatchEvent(Object.assign(new Event("error"), { message: `cannot reach '${url}' now` }));
           this.dispatchEvent(Object.assign(new Event("close"), { code: 1006, reason: "" }));
         });
       }
+
+      close(): void {}
     }
     vi.stubGlobal("WebSocket", Talkative);
     const live = listener("http://127.0.0.1:9", { reconnect: false, apiKey: "e2a_hidden" });
