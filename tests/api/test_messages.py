@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from e2a.core.entities import (
     DeliveryAttempt,
     Facts,
     InboundMessage,
+    Origin,
     Principal,
 )
 from e2a.core.errors import Conflict, NotFound
@@ -53,6 +55,11 @@ MESSAGE = InboundMessage(
 DELIVERY = Delivery(
     "msg_1", "bot@agents.test", "failed", 1, "timeout", None, NOW, log=(DeliveryAttempt(1, NOW, 5, None, "timeout"),)
 )
+
+
+def plain(principal: Principal) -> Principal:
+    """The caller without where the request came from."""
+    return replace(principal, origin=Origin())
 
 
 class ScriptedMailbox:
@@ -139,7 +146,9 @@ class ListTests(Case):
         self.assertNotIn("next_token", answer.json)
         models.MessagePage.model_validate(answer.json)
         principal, agent_id, status, size, token, filters = self.mailbox.asked[0]
-        self.assertEqual((principal, agent_id, status, size, token), (WHOLE, "bot@agents.test", "unread", 50, None))
+        self.assertEqual(
+            (plain(principal), agent_id, status, size, token), (WHOLE, "bot@agents.test", "unread", 50, None)
+        )
         self.assertEqual((filters.sender, filters.subject_contains), (None, None))
 
     def test_parameters(self) -> None:
@@ -181,7 +190,7 @@ class ListTests(Case):
     def test_bound_key(self) -> None:
         """A key bound to the agent reads it; another agent is 404 before anything is asked."""
         self.assertEqual(self.get(f"{BOT}/messages", key="bound").code, 200)
-        self.assertEqual(self.mailbox.asked[0][0], BOUND)
+        self.assertEqual(plain(self.mailbox.asked[0][0]), BOUND)
         self.assertEqual(self.get("/api/v1/agents/other@agents.test/messages", key="bound").code, 404)
         self.assertEqual(len(self.mailbox.asked), 1)
 
@@ -348,7 +357,8 @@ class LiveTests(Case):
         """With either form of credential and an upgrade request the live resource takes over."""
         for path, key in ((f"{BOT}/ws?token=whole", None), (f"{BOT}/ws", "whole")):
             self.assertEqual(self.connect(path, key=key).content, b"taken over")
-            self.assertEqual(self.live.pop(), ("bot@agents.test", WHOLE))
+            agent_id, principal = self.live.pop()
+            self.assertEqual((agent_id, plain(principal)), ("bot@agents.test", WHOLE))
 
     def test_query_token_elsewhere(self) -> None:
         """No other route takes a key from the query string, where logs and histories would keep it."""
