@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from e2a.core.rules.limits import COUNTED_BY
 from e2a.core.rules.permissions import PUBLIC, SELF
+from e2a.core.rules.signin import SESSION_COOKIE
 
 from .errors import PROBLEM
 from .models import Problem
@@ -71,6 +72,12 @@ def document(routes: Iterable[Route], *, version: str, server: str) -> dict[str,
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "an API key"},
                 "queryKey": {"type": "apiKey", "in": "query", "name": "token", "description": "an API key"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": SESSION_COOKIE,
+                    "description": "a signed-in person; with the header X-CSRF-Token where something changes",
+                },
             },
             "responses": {
                 str(status): {
@@ -166,7 +173,8 @@ def _operation(route: Route, refs: Any) -> dict[str, Any]:
     if route.action == PUBLIC:
         operation["security"] = []
     else:
-        operation["security"] = [{"key": []}, {"queryKey": []}] if route.query_token else [{"key": []}]
+        schemes = ["key", "queryKey", "session"] if route.query_token else ["key", "session"]
+        operation["security"] = [{scheme: []} for scheme in schemes]
         operation["description"] = (
             "Any credential will do." if route.action == SELF else f"Needs the permission `{route.action}`."
         )

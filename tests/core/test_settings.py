@@ -13,6 +13,11 @@ from e2a.core.settings import Settings, keys, load
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "6f1d0a5be28c4937ffee01b2c3d4a596"
+OIDC = {
+    "E2A_OIDC_ISSUER": "https://id.example.org",
+    "E2A_OIDC_CLIENT_ID": "a",
+    "E2A_PUBLIC_URL": "http://localhost:8080",
+}
 PRODUCTION = {
     "E2A_ENV": "production",
     "E2A_DATABASE_URL": "postgresql://e2a@db/e2a",
@@ -202,9 +207,26 @@ class Refusals(TestCase):
             {"E2A_OUTBOUND_SMTP_HOST": "smtp.example.org"},
             {"E2A_GOOGLE_CLIENT_ID": "a", "E2A_GOOGLE_CLIENT_SECRET": "b"},
             {"E2A_GOOGLE_CLIENT_SECRET": "b"},
+            {"E2A_OIDC_CLIENT_ID": "a"},
+            {"E2A_OIDC_ISSUER": "https://id.example.org", "E2A_PUBLIC_URL": "http://localhost:8080"},
+            {"E2A_OIDC_ISSUER": "https://id.example.org", "E2A_OIDC_CLIENT_ID": "a"},
+            {"E2A_OIDC_SCOPES": "email"},
+            {**OIDC, "E2A_OIDC_ISSUER": "http://id.example.org"},
             {"GITHUB_FEEDBACK_TOKEN": "t"},
         ):
             self.assertEqual(len(complaints(environ=environ)), 1, environ)
+        for environ in (OIDC, {**OIDC, "E2A_OIDC_ISSUER": "http://localhost:9000"}):
+            self.assertEqual(complaints(environ=environ), [])
+
+    def test_who_may_sign_up(self) -> None:
+        """Sign-up is open in development and by invitation in production, unless the setting says otherwise."""
+        for environ in ({}, PRODUCTION):
+            self.assertEqual(load("", environ).open_sign_up, environ == {})
+            self.assertFalse(load("", {**environ, "E2A_SIGN_UP": "invited"}).open_sign_up)
+            self.assertTrue(load("", {**environ, "E2A_SIGN_UP": "open"}).open_sign_up)
+        domains = load("", {"E2A_SIGN_UP_DOMAINS": "Example.ORG., b.test"}).sign_up.allowed_domains
+        self.assertEqual(domains, ("example.org", "b.test"))
+        self.assertEqual(len(complaints(environ={"E2A_SIGN_UP_DOMAINS": "a b"})), 1)
 
 
 class Production(TestCase):
@@ -233,6 +255,8 @@ class Production(TestCase):
         environ = {**PRODUCTION, "E2A_PUBLIC_URL": "http://e2a.example.org"}
         self.assertEqual(len(complaints(environ=environ)), 1)
         self.assertEqual(complaints(environ={"E2A_PUBLIC_URL": "http://localhost:8080"}), [])
+        environ = {**PRODUCTION, "E2A_OAUTH_REDIRECT_URL": "http://e2a.example.org"}
+        self.assertEqual(len(complaints(environ=environ)), 1)
 
 
 class Endpoints(TestCase):
