@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.web.http import Request
 
 from e2a.core.entities import Origin, Principal
@@ -12,15 +14,21 @@ from e2a.flows.sessions import Sessions
 #: The header in which programs of a page send the token; forms send it as the field ``csrf``.
 CSRF_HEADER = "X-CSRF-Token"
 
+#: Characters of a User-Agent header that are kept.
+LONGEST_USER_AGENT = 200
+
 _READING = (b"GET", b"HEAD", b"OPTIONS")
 
 
 class SessionGate:
-    """:param origin: the deployment's own, as ``https://host``; "" when it is not known."""
+    """:param origin: the deployment's own, as ``https://host``; "" when it is not known.
+    :param client_address: whom a request comes from, proxies seen through.
+    """
 
-    def __init__(self, sessions: Sessions, origin: str) -> None:
+    def __init__(self, sessions: Sessions, origin: str, client_address: Callable[[Request], str]) -> None:
         self._sessions = sessions
         self._origin = origin
+        self._client_address = client_address
 
     def token(self, request: Request) -> str:
         """The session cookie, "" without one."""
@@ -32,8 +40,10 @@ class SessionGate:
 
         :raises Unavailable: that cannot be known now.
         """
-        client = getattr(request.getClientAddress(), "host", "")
-        return await self._sessions.find(self.token(request), Origin(str(client)))
+        agent = (request.getHeader("user-agent") or "").replace("\0", "")
+        (request_id,) = (request.responseHeaders.getRawHeaders("x-request-id") or [""])[:1]
+        origin = Origin(self._client_address(request), agent[:LONGEST_USER_AGENT], request_id)
+        return await self._sessions.find(self.token(request), origin)
 
     async def find(self, request: Request) -> Principal | None:
         """The signed-in person, if what the request does was meant: for routes of the REST interface.
