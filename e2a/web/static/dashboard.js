@@ -1,18 +1,24 @@
 // The pages work without this script. It keeps them current, copies, confirms, and adds keys.
 "use strict";
 
-// Parts with an id and "data-live" are replaced by what the server says now, unless somebody is busy in them.
-async function refresh() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+// Parts with an id and "data-live" are replaced by what the server says now, unless somebody writes in them.
+async function refresh(from = location.href) {
+  const answer = await fetch(from, { headers: { Accept: "text/html" }, credentials: "same-origin" });
   if (!answer.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = fresh.title;
   for (const part of document.querySelectorAll("[data-live][id]")) {
     const next = fresh.getElementById(part.id);
-    if (!next || part.innerHTML === next.innerHTML || part.contains(document.activeElement)) continue;
+    if (!next || part.innerHTML === next.innerHTML) continue;
+    const busy = part.contains(document.activeElement) ? document.activeElement : null;
+    if (busy && writes(busy)) continue;
+    const place = busy && (busy.getAttribute("href") || busy.textContent);
     part.replaceChildren(...next.childNodes);
+    if (busy) [...part.querySelectorAll("a, button, summary")].find((one) => (one.getAttribute("href") || one.textContent) === place)?.focus();
   }
 }
+
+const writes = (element) => /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName);
 
 const kinds = (document.body.dataset.live || "").split(" ").filter(Boolean);
 if (kinds.length && "EventSource" in window) {
@@ -51,9 +57,31 @@ addEventListener("pageshow", () => { for (const button of document.querySelector
 
 for (const control of document.querySelectorAll("[data-submits]")) control.addEventListener("change", () => control.form.requestSubmit());
 
-// "data-key" on a link or button is pressed by its key, when nobody is writing.
+// "data-every" asks again after so many seconds, and once at the beginning, for as long as the page has it and is seen.
+async function again() {
+  const asking = document.querySelector("[data-every]");
+  if (!asking) return;
+  if (!document.hidden) await refresh(new URL(asking.dataset.from, location.href)).catch(() => {});
+  setTimeout(again, 1000 * asking.dataset.every);
+}
+again();
+
+// "data-key" on a link, button or field is pressed by its key, when nobody is writing; with "data-arm" by pressing it
+// twice. Whoever is troubled by keys that act switches them off.
+const keysOff = () => localStorage.getItem("keys") === "off";
+const showKeys = () => { document.body.classList.toggle("keys-off", keysOff()); for (const box of document.querySelectorAll("[data-keys]")) box.checked = !keysOff(); };
+showKeys();
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-keys]")) return;
+  localStorage.setItem("keys", event.target.checked ? "on" : "off");
+  showKeys();
+});
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
-  const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-  if (target) { event.preventDefault(); target.click(); target.focus(); }
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || keysOff() || (writes(event.target) && event.target.type !== "checkbox")) return;
+  const target = document.querySelector(`[data-key~="${CSS.escape(event.key)}"]`);
+  if (!target) return;
+  event.preventDefault();
+  const armed = !target.hasAttribute("data-arm") || document.activeElement === target;
+  target.focus();
+  if (armed && !writes(target)) target.click();
 });
