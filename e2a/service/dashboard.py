@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ from twisted.web.resource import IResource
 
 from ..api.routing import DEFAULT_MAX_BODY
 from ..api.site import ClientAddresses
-from ..core.settingchecks import host_port
 from ..flows.events import Events
 from ..flows.overview import Overview
 from ..web.dashboard.events import EventStreams
@@ -52,13 +52,9 @@ def dashboard(
     settings = ground.settings
     overview = Overview(ground.database)
     streams = EventStreams(events, people.gate, ground.reactor)
-    smtp = settings.smtp
-    place = (
-        smtp.domain if settings.production else "localhost",
-        25 if settings.production else host_port(smtp.listen_addr, 2525)[1],
-    )
+    smtp = (settings.smtp.domain, 25) if settings.production else ("localhost", _port(settings.smtp.listen_addr))
     sections: list[object] = [
-        OverviewPages(flows.agents, overview, shared_domain=ground.own.shared, smtp=place),
+        OverviewPages(flows.agents, overview, shared_domain=ground.own.shared, smtp=smtp),
         streams,
     ]
     site = Dashboard(
@@ -84,3 +80,9 @@ def body_limit(api: Callable[[bytes, bytes], int]) -> Callable[[bytes, bytes], i
         return DEFAULT_MAX_BODY if path.startswith(b"/dashboard") else api(method, target)
 
     return limit
+
+
+def _port(listen_addr: str) -> int:
+    """The TCP port of an address or an endpoint's description, for people; the usual one when it does not say."""
+    found = re.search(r":(\d+)(?::|$)", listen_addr)
+    return int(found[1]) if found and int(found[1]) else 2525

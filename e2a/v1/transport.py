@@ -187,6 +187,9 @@ class Endpoint:
             return pause if unsent or (call.safe and lost) else None
         if not call.safe or not (failure.status_code == 429 or failure.status_code in _AWAY):
             return None
+        if b'"sending_not_configured"' in failure.content:
+            # The deployment has no way out for mail; it will have none in a second either.
+            return None
         asked = retry_after(_lower(failure), time.time())
         if asked is None:
             return pause

@@ -10,8 +10,8 @@ from twisted.logger import capturedLogs
 
 from e2a.core.errors import Unavailable
 from e2a.core.trust.sealing import Sealer
-from e2a.flows.bootstrap import ensure_start
 from e2a.flows.domainkeys import DomainKeys
+from e2a.flows.masterkey import reseal
 from e2a.store.dkimkeys import DkimKey, signing_key
 from e2a.store.domains import claim_domain, ensure_system_domain, prove_domain
 from e2a.verify.dkimsign import load_key
@@ -176,14 +176,14 @@ class DomainKeysTests(DatabaseTestCase):
         self.assertEqual(warned, ["agents.test"])
 
     async def test_rotation(self) -> None:
-        """After a change of the deployment secret the keys are sealed under the new one at the next start."""
+        """After a change of the deployment secret the keys can be sealed under the new one alone."""
         key = await self.keys.ensure(await self.domain("corp.test"))
         assert key is not None
         text = SEALER.open(key.row_id, key.sealed)
         rotated = Sealer(
             "another deployment secret, long enough", os.urandom, ("a deployment secret for tests, long enough",)
         )
-        await ensure_start(self.db, OWN, rotated, os.urandom)
+        await reseal(self.db, rotated)
         await self.keys.seen(key)
         found = await self.signing("corp.test")
         assert found is not None
