@@ -158,6 +158,7 @@ class RepetitionTests(SynchronousTestCase):
             httpx.Response(404, text="no"),
             httpx.Response(500, text="no"),
             httpx.Response(429, headers={"retry-after": "3600"}),
+            httpx.Response(503, json={"code": "sending_not_configured", "status": 503, "detail": "no way out"}),
         ):
             server = Recorder(failure)
             self.assertRaises(E2AApiError, client(server).list_agents)
