@@ -17,12 +17,14 @@ from ..web.dashboard.events import EventStreams
 from ..web.dashboard.overview import OverviewPages
 from ..web.dashboard.rendering import static_files
 from ..web.dashboard.site import Dashboard
+from .accountpages import account_sections
 from .accounts import Accounting
 from .flows import Flows
 from .ground import Ground
+from .mailpages import mail_sections
 from .review import Reviewing
 
-#: Octets that the form of a review may have: the text and the HTML of a message.
+#: Octets that a form with a whole message may have: its text and its HTML.
 REVIEW_BODY = 2 * 2**20
 
 
@@ -55,6 +57,8 @@ def dashboard(
     smtp = (settings.smtp.domain, 25) if settings.production else ("localhost", _port(settings.smtp.listen_addr))
     sections: list[object] = [
         OverviewPages(flows.agents, overview, shared_domain=ground.own.shared, smtp=smtp),
+        *mail_sections(ground, flows, reviews, overview, smtp),
+        *account_sections(ground, flows, reviews, people),
         streams,
     ]
     site = Dashboard(
@@ -75,7 +79,8 @@ def body_limit(api: Callable[[bytes, bytes], int]) -> Callable[[bytes, bytes], i
 
     def limit(method: bytes, target: bytes) -> int:
         path = target.partition(b"?")[0]
-        if path.startswith(b"/dashboard/pending"):
+        writing = path.startswith(b"/dashboard/agents/") and path.endswith((b"/compose", b"/reply"))
+        if writing or path.startswith(b"/dashboard/pending"):
             return REVIEW_BODY
         return DEFAULT_MAX_BODY if path.startswith(b"/dashboard") else api(method, target)
 

@@ -154,8 +154,10 @@ class Dashboard(Resource):
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
         try:
             # The router decodes; what is no UTF-8 is no page's path.
-            target = request.path.decode("ascii")
-            endpoint, path = self._map.bind("").match(unquote(target, errors="strict"), method)
+            target = unquote(request.path.decode("ascii"), errors="strict")
+            if "\0" in target:
+                raise NotFound("there is no such page")
+            endpoint, path = self._map.bind("").match(target, method)
         except MethodNotAllowed as error:
             raise NotFound("this page is read only") from error
         except (HTTPException, UnicodeError) as error:
