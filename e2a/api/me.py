@@ -41,14 +41,14 @@ class MyLimit(Shape):
     name: str
     limit: int
     window_seconds: int
-    remaining: int | None = Field(description="How often now; null: that depends on the agent it is done for.")
+    remaining: int | None = Field(description="How many are left in the window; null: each agent has its own.")
 
 
 class MyQuota(Shape):
     name: str
-    limit: int | None = Field(description="Null: no limit.")
+    limit: int | None = Field(description="null: no limit.")
     used: int
-    remaining: int | None = Field(description="Null: no limit.")
+    remaining: int | None = Field(description="null: no limit.")
 
 
 class WhoAmI(Shape):
@@ -58,7 +58,7 @@ class WhoAmI(Shape):
     organisation: MyOrganisation
     user: MyUser | None = Field(description="Null for a key that sees only a part of the agents.")
     key: MyKey | None = Field(description="Null for a session.")
-    permissions: list[str] = Field(description="What it may do now: of a key's own, what its creator's role gives.")
+    permissions: list[str] = Field(description="What it may do now; for a key, what its creator's role allows of it.")
     read_only: bool = Field(description="Whether every one of the permissions only looks.")
     limits: list[MyLimit]
     quotas: list[MyQuota] = Field(description="The organisation's.")

@@ -40,16 +40,16 @@ class Attachment(Shape):
     """An attachment, without its octets."""
 
     index: int = Field(description="counts from 0 in MIME order; fetch the octets under this number")
-    filename: str
-    content_type: str
+    filename: str = Field(description="as the sender named it; may be empty")
+    content_type: str = Field(description="as the sender declared it, such as application/pdf")
     size: int = Field(description="decoded octets")
-    content_id: str
+    content_id: str = Field(description="the Content-ID by which HTML refers to it; empty when there is none")
 
 
 class Automation(Shape):
     """Whether a program sent a message. Programs should not answer programs."""
 
-    is_auto: bool
+    is_auto: bool = Field(description="whether a program wrote it")
     reasons: list[str] = Field(description="the signs that were found; empty unless is_auto")
 
 
@@ -58,19 +58,19 @@ class MessageSummary(Shape):
 
     message_id: str
     sender: str = Field(alias="from", description="the From header's mailbox, never Reply-To")
-    to: list[str]
-    cc: list[str]
-    reply_to: list[str]
+    to: list[str] = Field(description="addresses of the To header")
+    cc: list[str] = Field(description="addresses of the Cc header")
+    reply_to: list[str] = Field(description="addresses of the Reply-To header")
     recipient: str = Field(description="the address this copy was sent to")
     tag: str = Field(description="the +tag of the recipient address, without the plus; empty when none")
     subject: str
-    conversation_id: str | None
+    conversation_id: str | None = Field(description="the conversation it belongs to; null when it is in none")
     verified: bool = Field(description="whether the sender is who the From header says")
     automation: Automation
     thread_hijack_suspected: bool = Field(
         description="it quotes a known conversation, but its sender could not be shown to take part; it was left out"
     )
-    status: Literal["unread", "read"]
+    status: Literal["unread", "read"] = Field(description="read once its detail was fetched")
     size: int = Field(description="octets of the raw message")
     created_at: str = Field(description="when it was received: RFC 3339, UTC, whole seconds")
 
@@ -79,13 +79,13 @@ class MessageDetail(MessageSummary):
     """A whole received message."""
 
     email_message_id: str = Field(description="the RFC 5322 Message-ID")
-    text: str
-    html: str
+    text: str = Field(description="the first text/plain part; empty when there is none")
+    html: str = Field(description="the first text/html part as it came: make it harmless before a browser shows it")
     attachments: list[Attachment]
     authentication: dict[str, Any] = Field(description="spf, dkim, dmarc and arc results in RFC 8601 words")
     auth_headers: dict[str, str] = Field(description="X-E2A-Auth-* headers, signed at the moment of this answer")
     defects: list[str] = Field(description="why parsing was incomplete; empty for a well-formed message")
-    expires_at: str
+    expires_at: str = Field(description="when it is deleted")
     raw_message: str = Field(description="the message as stored, in base64")
 
 
@@ -106,11 +106,11 @@ class FirstMatch(Shape):
 class Attempt(Shape):
     """One attempt to deliver to the webhook."""
 
-    number: int
+    number: int = Field(description="counts from 1")
     started_at: str
     duration_ms: int
     status_code: int | None = Field(description="null when no HTTP answer arrived")
-    error: str
+    error: str = Field(description="why it failed; empty when it succeeded")
 
 
 class DeliveryRecord(Shape):
@@ -118,11 +118,11 @@ class DeliveryRecord(Shape):
 
     message_id: str
     status: Literal["pending", "delivered", "failed"]
-    attempts: int
-    last_error: str
-    next_attempt_at: str | None
+    attempts: int = Field(description="how many were made")
+    last_error: str = Field(description="why the latest attempt failed")
+    next_attempt_at: str | None = Field(description="null when there will be none")
     created_at: str
-    delivered_at: str | None
+    delivered_at: str | None = Field(description="null until it was delivered")
     log: list[Attempt] = Field(description="attempts, oldest first")
 
 
@@ -131,11 +131,11 @@ class DeliverySummary(Shape):
 
     message_id: str
     status: Literal["pending", "delivered", "failed"]
-    attempts: int
-    last_error: str
-    next_attempt_at: str | None
+    attempts: int = Field(description="how many were made")
+    last_error: str = Field(description="why the latest attempt failed")
+    next_attempt_at: str | None = Field(description="null when there will be none")
     created_at: str
-    delivered_at: str | None
+    delivered_at: str | None = Field(description="null until it was delivered")
 
 
 class DeliveryPage(Shape):

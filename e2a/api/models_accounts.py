@@ -144,8 +144,8 @@ class DnsRecords(Shape):
 
 class Domain(Shape):
     domain: str
-    verified: bool
-    verification_token: str
+    verified: bool = Field(description="Whether the claim is proven, and mail for the domain accepted.")
+    verification_token: str = Field(description="The text of the TXT record that proves the claim.")
     dns_records: DnsRecords = Field(description="What to publish; @ is the domain itself.")
     created_at: str
     verified_at: str = Field("", description="Absent until verified.")
@@ -161,12 +161,12 @@ class RecordReport(Shape):
     purpose: Literal["ownership", "mx", "spf", "dkim", "dmarc"]
     type: str
     name: str
-    expected: str
-    found: list[str]
+    expected: str = Field(description="The value that it should have.")
+    found: list[str] = Field(description="The values that DNS has.")
     status: Literal["found", "missing", "mismatch", "deferred"] = Field(
         description="deferred: DNS gave no answer, ask again later."
     )
-    hint: str
+    hint: str = Field(description="What to do; empty when there is nothing to do.")
 
 
 class DomainReport(Domain):
@@ -203,10 +203,14 @@ class ChangedAgent(BaseModel):
     agent_mode: Literal["cloud", "local"] | None = Field(
         None, description="cloud needs webhook_url in the same request; local without it drops the webhook."
     )
-    webhook_url: str | None = None
-    hitl_enabled: bool | None = None
-    hitl_ttl_seconds: int | None = Field(None, ge=1, le=604_800)
-    hitl_expiration_action: Literal["approve", "reject"] | None = None
+    webhook_url: str | None = Field(default=None, description="Where mail is posted.")
+    hitl_enabled: bool | None = Field(
+        default=None, description="Whether what the agent sends is held until a person decides."
+    )
+    hitl_ttl_seconds: int | None = Field(None, ge=1, le=604_800, description="How long it is held, in seconds.")
+    hitl_expiration_action: Literal["approve", "reject"] | None = Field(
+        default=None, description="What happens when nobody decides in time."
+    )
     label: Label | None = None
 
 
@@ -214,14 +218,18 @@ class Agent(Shape):
     id: str
     email: str
     domain: str
-    name: str
-    webhook_url: str
-    agent_mode: Literal["cloud", "local"]
-    domain_verified: bool
+    name: str = Field(description="What people see in the From header.")
+    webhook_url: str = Field(description="Where mail is posted; empty in local mode.")
+    agent_mode: Literal["cloud", "local"] = Field(
+        description="cloud: mail is posted to the webhook; local: the agent fetches it."
+    )
+    domain_verified: bool = Field(description="Whether mail for its domain is accepted.")
     created_at: str
-    hitl_enabled: bool
-    hitl_ttl_seconds: int
-    hitl_expiration_action: Literal["approve", "reject"]
+    hitl_enabled: bool = Field(description="Whether what the agent sends is held until a person decides.")
+    hitl_ttl_seconds: int = Field(description="How long it is held, in seconds.")
+    hitl_expiration_action: Literal["approve", "reject"] = Field(
+        description="What happens when nobody decides in time."
+    )
     label: str = Field(description="Groups agents; a key can be limited to labels that begin alike.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,8 @@ from .models import Problem
 from .routing import Route
 
 _REF = "#/components/schemas/{model}"
+_SESSION_ONLY = "For a signed-in person; keys are refused."
+_ANY_CREDENTIAL = "Any credential will do."
 
 #: What the parameters of paths are.
 _PATH_PARAMETERS = {
@@ -25,8 +28,45 @@ _PATH_PARAMETERS = {
     "id": "an identifier as lists show it",
     "index": "the number of an attachment, from 0",
     "domain": "a domain name",
+    "address": "an e-mail address",
+    "conversation": "a conversation's id",
+    "user_id": "a member's user id",
 }
 
+
+#: What operations are grouped under, in the order in which a reader needs them: name, what it is about, and the paths,
+#: without their prefix.
+RESOURCES = (
+    ("Agents", "The addresses that receive and send mail.", r"/agents(/{email})?"),
+    (
+        "Received mail",
+        "An agent's mailbox: lists, messages, attachments, the long poll and the WebSocket.",
+        r"/agents/{email}/(ws|messages(/wait|/{id}(/raw|/attachments/{index})?)?)",
+    ),
+    ("Conversations", "Received and sent mail in its threads.", r"/agents/{email}/conversations(/.*)?"),
+    ("Sending", "New mail, answers and forwarded mail.", r"/send|/agents/{email}/(test|messages/{id}/(reply|forward))"),
+    (
+        "Submitted mail and review",
+        "What agents send, how it stands, and the decision on what is held.",
+        r"/messages(/.*)?",
+    ),
+    (
+        "Webhook deliveries",
+        "How mail reached the webhook of an agent, attempt by attempt.",
+        r"/agents/{email}/(deliveries|messages/{id}/(delivery|redeliver))",
+    ),
+    ("Domains", "Domains for agents, and their DNS records.", r"/domains(/.*)?"),
+    ("Delegations", "For whom an agent acts.", r"/agents/{email}/delegations(/.*)?"),
+    ("Suppressed addresses", "Addresses that the account's agents do not write to.", r"/suppressions(/.*)?"),
+    ("Keys", "API keys, and what the caller's own credential may do.", r"/me|/keys(/.*)?"),
+    ("Signing secrets", "What deliveries are signed with.", r"/users/me/signing-secrets(/.*)?"),
+    ("Organisation", "The organisation, its members and invitations.", r"/(organisations?|members|invitations)(/.*)?"),
+    ("Sessions", "People who are signed in with a browser.", r"/(auth|sessions?)(/.*)?"),
+    ("Usage and audit", "How much mail there was, and who did what.", r"/(usage|audit)(/.*)?"),
+    ("Account data", "Everything of an account, to take or to delete.", r"/users/me(/export)?"),
+    ("Deployment", "What this deployment is, and whether it works.", r"/(health|ready|info|feedback|openapi\..*)"),
+    ("Operator", "For the operator of the deployment.", r"/operator/.*"),
+)
 
 #: What limited operations answer, refusals included; absent where this deployment has no such limit, and where nothing
 #: was counted.
@@ -66,6 +106,7 @@ def document(routes: Iterable[Route], *, version: str, server: str) -> dict[str,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server or "/"}],
+        "tags": [{"name": name, "description": description} for name, description, _ in RESOURCES],
         "paths": paths,
         "components": {
             "schemas": schemas.get("$defs", {}),
@@ -173,15 +214,20 @@ def _operation(route: Route, refs: Any) -> dict[str, Any]:
     if route.action == PUBLIC:
         operation["security"] = []
     else:
-        schemes = ["key", "queryKey", "session"] if route.query_token else ["key", "session"]
+        schemes = ["session"] if route.session_only else ["key", "session"]
+        if route.query_token:
+            schemes.insert(1, "queryKey")
         operation["security"] = [{scheme: []} for scheme in schemes]
         operation["description"] = (
-            "Any credential will do." if route.action == SELF else f"Needs the permission `{route.action}`."
+            _SESSION_ONLY
+            if route.session_only
+            else _ANY_CREDENTIAL
+            if route.action == SELF
+            else f"Needs the permission `{route.action}`."
         )
     return operation
 
 
 def _tag(route: Route) -> str:
-    words = [word for word in route.path.split("/") if word and word not in ("api", "v1")]
-    named = [word for word in words if not word.startswith("{")]
-    return "messages" if "messages" in named else named[0] if named else "system"
+    path = route.path.removeprefix("/api").removeprefix("/v1")
+    return next((name for name, _, pattern in RESOURCES if re.fullmatch(pattern, path)), "Other")

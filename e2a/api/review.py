@@ -25,7 +25,7 @@ class SubmittedSummary(Shape):
     """A message that an agent sends, as lists show it. Keys without a value are absent."""
 
     id: str
-    agent_id: str
+    agent_id: str = Field(description="the agent that sends")
     direction: Literal["outbound"]
     subject: str
     type: Literal["send", "reply", "forward", "test"]
@@ -54,9 +54,9 @@ class SubmittedDetail(SubmittedSummary):
     body_html: str | None = Field(default=None, description="while it is pending")
     attachments: list[Attachment] | None = Field(default=None, description="while it is pending")
     recipients: list[RecipientOutcome] = Field(description="how each one's copy stands; empty before it is released")
-    edited: bool
-    reviewed_at: str | None = Field(default=None)
-    rejection_reason: str | None = Field(default=None)
+    edited: bool = Field(description="whether a reviewer changed it")
+    reviewed_at: str | None = Field(default=None, description="when it was decided")
+    rejection_reason: str | None = Field(default=None, description="what the reviewer gave as the reason")
     expiration_action: str | None = Field(default=None, description="approve or reject: what happens if nobody decides")
 
 

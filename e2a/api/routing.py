@@ -69,6 +69,7 @@ class Route:
     :ivar limit: the rate limit that it counts for. By client address and by user ``app`` counts; sending is counted
         where the message is stored.
     :ivar load: what keeps too many of them from being under way at one time; None: nothing need.
+    :ivar session_only: whether keys are refused, for the document only; flows refuse them.
     """
 
     method: str
@@ -85,6 +86,7 @@ class Route:
     handler: str
     limit: LimitName | None = None
     load: Load | None = None
+    session_only: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -227,6 +229,7 @@ def route(
     query_token: bool = False,
     limit: LimitName | None = None,
     load: Load | None = None,
+    session_only: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Serve ``method path`` with the decorated ``async def handler(self, call: Call)``.
 
@@ -238,6 +241,7 @@ def route(
     :param max_body: bytes of request body above which the answer is 413; ``MESSAGE_BODY``: as messages need.
     :param limit: the rate limit that it counts for.
     :param load: what it costs while it is under way.
+    :param session_only: the handler refuses keys; says so in the document.
     """
     if method not in _METHODS:
         raise TypeError(f"{method} is not a method that routes may serve")
@@ -265,6 +269,7 @@ def route(
             handler=handler.__name__,
             limit=limit,
             load=load,
+            session_only=session_only,
         )
         setattr(handler, _MARK, (declared, *getattr(handler, _MARK, ())))
         return handler

@@ -34,11 +34,11 @@ class _Content(_Asked):
     """What every message can say."""
 
     body: str = Field(default="", description="plain text")
-    html_body: str = ""
-    cc: list[str] = []
-    bcc: list[str] = []
+    html_body: str = Field(default="", description="HTML, beside the plain text")
+    cc: list[str] = Field(default=[], description="addresses that get a copy")
+    bcc: list[str] = Field(default=[], description="addresses that get a copy and are not shown")
     conversation_id: str | None = Field(default=None, description="1 to 256 printable characters")
-    attachments: list[FileIn] = []
+    attachments: list[FileIn] = Field(default=[], description="files to send along")
     auto: bool = Field(default=False, description="a program sends this without a person's doing (Auto-Submitted)")
     on_behalf_of: str = Field(default="", description="the person for whom the agent acts, if it acts for several")
     wait: int | None = Field(default=None, description="seconds to wait for the outcome; 0 to 60, 20 when absent")
@@ -48,7 +48,7 @@ class NewMessage(_Content):
     """A message to send."""
 
     sender: str = Field(default="", alias="from", description="an agent; may be absent if the account has only one")
-    to: list[str] = []
+    to: list[str] = Field(default=[], description="addresses, of people or of agents")
     subject: str = ""
     reply_to_message_id: str = Field(default="", description="the Message-ID of the message this one answers")
 
@@ -56,14 +56,14 @@ class NewMessage(_Content):
 class NewReply(_Content):
     """An answer to a received message."""
 
-    reply_all: bool = False
+    reply_all: bool = Field(default=False, description="answer everybody whom the message was addressed to as well")
     force: bool = Field(default=False, description="answer even a message that a program sent")
 
 
 class NewForward(_Content):
     """A received message to send on."""
 
-    to: list[str] = []
+    to: list[str] = Field(default=[], description="addresses, of people or of agents")
     subject: str = Field(default="", description="absent: Fwd: and the subject of the message")
     form: Literal["inline", "attachment"] = Field(
         default="inline", alias="as", description="quote the message's text, or enclose the whole message"
@@ -74,7 +74,7 @@ class NewForward(_Content):
 class NewTest(_Asked):
     """A test message."""
 
-    wait: int | None = None
+    wait: int | None = Field(default=None, description="seconds to wait for the outcome; 0 to 60, 20 when absent")
 
 
 class Sending:

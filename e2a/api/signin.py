@@ -58,7 +58,14 @@ class SignInResource:
         self._gate = gate
         self._secure = secure
 
-    @route("GET", "/api/auth/me", action=SELF, summary="Who is signed in", answers={200: SignedInPerson})
+    @route(
+        "GET",
+        "/api/auth/me",
+        action=SELF,
+        session_only=True,
+        summary="Who is signed in, in which organisation, and the token that changes need",
+        answers={200: SignedInPerson},
+    )
     async def me(self, call: Call) -> Any:
         principal = _person(call)
         user = await self._sessions.user(principal)
@@ -90,6 +97,7 @@ class SignInResource:
         "GET",
         "/api/v1/sessions",
         action=SELF,
+        session_only=True,
         summary="List the browsers in which the person is signed in",
         answers={200: SessionList},
     )
@@ -114,6 +122,7 @@ class SignInResource:
         "DELETE",
         "/api/v1/sessions/{id}",
         action=SELF,
+        session_only=True,
         summary="Sign one browser out at once",
         answers={204: None},
         errors=(404,),
@@ -126,6 +135,7 @@ class SignInResource:
         "DELETE",
         "/api/v1/sessions",
         action=SELF,
+        session_only=True,
         summary="Sign every other browser out at once",
         answers={200: EndedSessions},
     )
@@ -136,6 +146,7 @@ class SignInResource:
         "PUT",
         "/api/v1/session/organisation",
         action=SELF,
+        session_only=True,
         summary="Go on in another of the person's organisations",
         body=OtherOrganisation,
         answers={204: None},

@@ -32,7 +32,9 @@ class RecipientOutcome(Shape):
 
     address: str
     kind: Literal["to", "cc", "bcc"]
-    state: Literal["pending", "sent", "failed", "unknown", "bounced"]
+    state: Literal["pending", "sent", "failed", "unknown", "bounced"] = Field(
+        description="sent: a server took it; unknown: its answer was lost; bounced: reported undeliverable later"
+    )
     code: int | None = Field(default=None, description="the SMTP reply code; absent when there was no reply")
     reply: str | None = Field(default=None, description="that reply's text; absent when there was none")
 
@@ -44,7 +46,7 @@ class Outcome(Shape):
     message_id: str = Field(description="our id, under which the message is found")
     provider_message_id: str = Field(description="the RFC 5322 Message-ID")
     method: Literal["smtp", "loopback"] = Field(description="loopback: every recipient is an agent of this deployment")
-    conversation_id: str | None
+    conversation_id: str | None = Field(description="the conversation it belongs to; null when it is in none")
     recipients: list[RecipientOutcome] = Field(description="empty while the message is held")
     approval_expires_at: str | None = Field(default=None, description="when nobody will have decided; only while held")
 

@@ -126,6 +126,19 @@ class DocumentTests(SynchronousTestCase):
         names = [operation_id(route) for route in self.api.routes]
         self.assertEqual(len(names), len(set(names)))
 
+    def test_groups(self) -> None:
+        """Every operation is in one of the groups that the document explains, and every group has operations."""
+        used = {tag for methods in self.document["paths"].values() for each in methods.values() for tag in each["tags"]}
+        self.assertEqual(used, {tag["name"] for tag in self.document["tags"]})
+
+    def test_session_only(self) -> None:
+        """Operations that are closed to keys ask for a session and nothing else."""
+        closed = [each for each in self.api.routes if each.session_only]
+        self.assertGreater(len(closed), 5)
+        for each in closed:
+            operation = self.document["paths"][each.path][each.method.lower()]
+            self.assertEqual(operation["security"], [{"session": []}])
+
     def test_path_parameters(self) -> None:
         """Every parameter of a path is described, and no other."""
         for path, methods in self.document["paths"].items():

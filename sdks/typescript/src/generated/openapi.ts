@@ -26,8 +26,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who is signed in
-         * @description Any credential will do.
+         * Who is signed in, in which organisation, and the token that changes need
+         * @description For a signed-in person; keys are refused.
          */
         get: operations["get_auth_me"];
         put?: never;
@@ -668,8 +668,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Join, as the signed-in person that was invited
-         * @description Any credential will do.
+         * Join an organisation, as the signed-in person who was invited
+         * @description For a signed-in person; keys are refused.
          */
         post: operations["post_invitations_accept"];
         delete?: never;
@@ -954,8 +954,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The signed-in person leaves the organisation; the last owner cannot
-         * @description Any credential will do.
+         * Leave the organisation, as the signed-in person; the last owner cannot
+         * @description For a signed-in person; keys are refused.
          */
         post: operations["post_organisation_leave"];
         delete?: never;
@@ -979,7 +979,7 @@ export interface paths {
         put?: never;
         /**
          * Make an organisation that the signed-in person owns
-         * @description Any credential will do.
+         * @description For a signed-in person; keys are refused.
          */
         post: operations["post_organisations"];
         delete?: never;
@@ -1018,7 +1018,7 @@ export interface paths {
         get?: never;
         /**
          * Go on in another of the person's organisations
-         * @description Any credential will do.
+         * @description For a signed-in person; keys are refused.
          */
         put: operations["put_session_organisation"];
         post?: never;
@@ -1037,14 +1037,14 @@ export interface paths {
         };
         /**
          * List the browsers in which the person is signed in
-         * @description Any credential will do.
+         * @description For a signed-in person; keys are refused.
          */
         get: operations["get_sessions"];
         put?: never;
         post?: never;
         /**
          * Sign every other browser out at once
-         * @description Any credential will do.
+         * @description For a signed-in person; keys are refused.
          */
         delete: operations["delete_sessions"];
         options?: never;
@@ -1064,7 +1064,7 @@ export interface paths {
         post?: never;
         /**
          * Sign one browser out at once
-         * @description Any credential will do.
+         * @description For a signed-in person; keys are refused.
          */
         delete: operations["delete_sessions_id"];
         options?: never;
@@ -1260,6 +1260,7 @@ export interface components {
         Agent: {
             /**
              * Agent Mode
+             * @description cloud: mail is posted to the webhook; local: the agent fetches it.
              * @enum {string}
              */
             agent_mode: "cloud" | "local";
@@ -1267,18 +1268,28 @@ export interface components {
             created_at: string;
             /** Domain */
             domain: string;
-            /** Domain Verified */
+            /**
+             * Domain Verified
+             * @description Whether mail for its domain is accepted.
+             */
             domain_verified: boolean;
             /** Email */
             email: string;
-            /** Hitl Enabled */
+            /**
+             * Hitl Enabled
+             * @description Whether what the agent sends is held until a person decides.
+             */
             hitl_enabled: boolean;
             /**
              * Hitl Expiration Action
+             * @description What happens when nobody decides in time.
              * @enum {string}
              */
             hitl_expiration_action: "approve" | "reject";
-            /** Hitl Ttl Seconds */
+            /**
+             * Hitl Ttl Seconds
+             * @description How long it is held, in seconds.
+             */
             hitl_ttl_seconds: number;
             /** Id */
             id: string;
@@ -1287,9 +1298,15 @@ export interface components {
              * @description Groups agents; a key can be limited to labels that begin alike.
              */
             label: string;
-            /** Name */
+            /**
+             * Name
+             * @description What people see in the From header.
+             */
             name: string;
-            /** Webhook Url */
+            /**
+             * Webhook Url
+             * @description Where mail is posted; empty in local mode.
+             */
             webhook_url: string;
         };
         /** Agents */
@@ -1362,7 +1379,10 @@ export interface components {
              * @default null
              */
             approval_expires_at?: string | null;
-            /** Conversation Id */
+            /**
+             * Conversation Id
+             * @description the conversation it belongs to; null when it is in none
+             */
             conversation_id: string | null;
             /**
              * Edited
@@ -1401,11 +1421,20 @@ export interface components {
          * @description An attachment, without its octets.
          */
         Attachment: {
-            /** Content Id */
+            /**
+             * Content Id
+             * @description the Content-ID by which HTML refers to it; empty when there is none
+             */
             content_id: string;
-            /** Content Type */
+            /**
+             * Content Type
+             * @description as the sender declared it, such as application/pdf
+             */
             content_type: string;
-            /** Filename */
+            /**
+             * Filename
+             * @description as the sender named it; may be empty
+             */
             filename: string;
             /**
              * Index
@@ -1425,9 +1454,15 @@ export interface components {
         Attempt: {
             /** Duration Ms */
             duration_ms: number;
-            /** Error */
+            /**
+             * Error
+             * @description why it failed; empty when it succeeded
+             */
             error: string;
-            /** Number */
+            /**
+             * Number
+             * @description counts from 1
+             */
             number: number;
             /** Started At */
             started_at: string;
@@ -1505,7 +1540,10 @@ export interface components {
          * @description Whether a program sent a message. Programs should not answer programs.
          */
         Automation: {
-            /** Is Auto */
+            /**
+             * Is Auto
+             * @description whether a program wrote it
+             */
             is_auto: boolean;
             /**
              * Reasons
@@ -1523,16 +1561,19 @@ export interface components {
             agent_mode?: ("cloud" | "local") | null;
             /**
              * Hitl Enabled
+             * @description Whether what the agent sends is held until a person decides.
              * @default null
              */
             hitl_enabled?: boolean | null;
             /**
              * Hitl Expiration Action
+             * @description What happens when nobody decides in time.
              * @default null
              */
             hitl_expiration_action?: ("approve" | "reject") | null;
             /**
              * Hitl Ttl Seconds
+             * @description How long it is held, in seconds.
              * @default null
              */
             hitl_ttl_seconds?: number | null;
@@ -1548,6 +1589,7 @@ export interface components {
             name?: string | null;
             /**
              * Webhook Url
+             * @description Where mail is posted.
              * @default null
              */
             webhook_url?: string | null;
@@ -1849,13 +1891,22 @@ export interface components {
          * @description The webhook delivery of one message.
          */
         DeliveryRecord: {
-            /** Attempts */
+            /**
+             * Attempts
+             * @description how many were made
+             */
             attempts: number;
             /** Created At */
             created_at: string;
-            /** Delivered At */
+            /**
+             * Delivered At
+             * @description null until it was delivered
+             */
             delivered_at: string | null;
-            /** Last Error */
+            /**
+             * Last Error
+             * @description why the latest attempt failed
+             */
             last_error: string;
             /**
              * Log
@@ -1864,7 +1915,10 @@ export interface components {
             log: components["schemas"]["Attempt"][];
             /** Message Id */
             message_id: string;
-            /** Next Attempt At */
+            /**
+             * Next Attempt At
+             * @description null when there will be none
+             */
             next_attempt_at: string | null;
             /**
              * Status
@@ -1877,17 +1931,29 @@ export interface components {
          * @description A webhook delivery as lists show it.
          */
         DeliverySummary: {
-            /** Attempts */
+            /**
+             * Attempts
+             * @description how many were made
+             */
             attempts: number;
             /** Created At */
             created_at: string;
-            /** Delivered At */
+            /**
+             * Delivered At
+             * @description null until it was delivered
+             */
             delivered_at: string | null;
-            /** Last Error */
+            /**
+             * Last Error
+             * @description why the latest attempt failed
+             */
             last_error: string;
             /** Message Id */
             message_id: string;
-            /** Next Attempt At */
+            /**
+             * Next Attempt At
+             * @description null when there will be none
+             */
             next_attempt_at: string | null;
             /**
              * Status
@@ -1922,9 +1988,15 @@ export interface components {
             dns_records: components["schemas"]["DnsRecords"];
             /** Domain */
             domain: string;
-            /** Verification Token */
+            /**
+             * Verification Token
+             * @description The text of the TXT record that proves the claim.
+             */
             verification_token: string;
-            /** Verified */
+            /**
+             * Verified
+             * @description Whether the claim is proven, and mail for the domain accepted.
+             */
             verified: boolean;
             /**
              * Verified At
@@ -1943,9 +2015,15 @@ export interface components {
             domain: string;
             /** Records */
             records: components["schemas"]["RecordReport"][];
-            /** Verification Token */
+            /**
+             * Verification Token
+             * @description The text of the TXT record that proves the claim.
+             */
             verification_token: string;
-            /** Verified */
+            /**
+             * Verified
+             * @description Whether the claim is proven, and mail for the domain accepted.
+             */
             verified: boolean;
             /**
              * Verified At
@@ -2190,9 +2268,15 @@ export interface components {
                 [key: string]: unknown;
             };
             automation: components["schemas"]["Automation"];
-            /** Cc */
+            /**
+             * Cc
+             * @description addresses of the Cc header
+             */
             cc: string[];
-            /** Conversation Id */
+            /**
+             * Conversation Id
+             * @description the conversation it belongs to; null when it is in none
+             */
             conversation_id: string | null;
             /**
              * Created At
@@ -2209,14 +2293,20 @@ export interface components {
              * @description the RFC 5322 Message-ID
              */
             email_message_id: string;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description when it is deleted
+             */
             expires_at: string;
             /**
              * From
              * @description the From header's mailbox, never Reply-To
              */
             from: string;
-            /** Html */
+            /**
+             * Html
+             * @description the first text/html part as it came: make it harmless before a browser shows it
+             */
             html: string;
             /** Message Id */
             message_id: string;
@@ -2230,7 +2320,10 @@ export interface components {
              * @description the address this copy was sent to
              */
             recipient: string;
-            /** Reply To */
+            /**
+             * Reply To
+             * @description addresses of the Reply-To header
+             */
             reply_to: string[];
             /**
              * Size
@@ -2239,6 +2332,7 @@ export interface components {
             size: number;
             /**
              * Status
+             * @description read once its detail was fetched
              * @enum {string}
              */
             status: "unread" | "read";
@@ -2249,14 +2343,20 @@ export interface components {
              * @description the +tag of the recipient address, without the plus; empty when none
              */
             tag: string;
-            /** Text */
+            /**
+             * Text
+             * @description the first text/plain part; empty when there is none
+             */
             text: string;
             /**
              * Thread Hijack Suspected
              * @description it quotes a known conversation, but its sender could not be shown to take part; it was left out
              */
             thread_hijack_suspected: boolean;
-            /** To */
+            /**
+             * To
+             * @description addresses of the To header
+             */
             to: string[];
             /**
              * Verified
@@ -2284,9 +2384,15 @@ export interface components {
          */
         MessageSummary: {
             automation: components["schemas"]["Automation"];
-            /** Cc */
+            /**
+             * Cc
+             * @description addresses of the Cc header
+             */
             cc: string[];
-            /** Conversation Id */
+            /**
+             * Conversation Id
+             * @description the conversation it belongs to; null when it is in none
+             */
             conversation_id: string | null;
             /**
              * Created At
@@ -2305,7 +2411,10 @@ export interface components {
              * @description the address this copy was sent to
              */
             recipient: string;
-            /** Reply To */
+            /**
+             * Reply To
+             * @description addresses of the Reply-To header
+             */
             reply_to: string[];
             /**
              * Size
@@ -2314,6 +2423,7 @@ export interface components {
             size: number;
             /**
              * Status
+             * @description read once its detail was fetched
              * @enum {string}
              */
             status: "unread" | "read";
@@ -2329,7 +2439,10 @@ export interface components {
              * @description it quotes a known conversation, but its sender could not be shown to take part; it was left out
              */
             thread_hijack_suspected: boolean;
-            /** To */
+            /**
+             * To
+             * @description addresses of the To header
+             */
             to: string[];
             /**
              * Verified
@@ -2380,7 +2493,7 @@ export interface components {
             name: string;
             /**
              * Remaining
-             * @description How often now; null: that depends on the agent it is done for.
+             * @description How many are left in the window; null: each agent has its own.
              */
             remaining: number | null;
             /** Window Seconds */
@@ -2403,14 +2516,14 @@ export interface components {
         MyQuota: {
             /**
              * Limit
-             * @description Null: no limit.
+             * @description null: no limit.
              */
             limit: number | null;
             /** Name */
             name: string;
             /**
              * Remaining
-             * @description Null: no limit.
+             * @description null: no limit.
              */
             remaining: number | null;
             /** Used */
@@ -2511,6 +2624,7 @@ export interface components {
             as?: "inline" | "attachment";
             /**
              * Attachments
+             * @description files to send along
              * @default []
              */
             attachments?: components["schemas"]["FileIn"][];
@@ -2522,6 +2636,7 @@ export interface components {
             auto?: boolean;
             /**
              * Bcc
+             * @description addresses that get a copy and are not shown
              * @default []
              */
             bcc?: string[];
@@ -2533,6 +2648,7 @@ export interface components {
             body?: string;
             /**
              * Cc
+             * @description addresses that get a copy
              * @default []
              */
             cc?: string[];
@@ -2544,6 +2660,7 @@ export interface components {
             conversation_id?: string | null;
             /**
              * Html Body
+             * @description HTML, beside the plain text
              * @default
              */
             html_body?: string;
@@ -2567,6 +2684,7 @@ export interface components {
             subject?: string;
             /**
              * To
+             * @description addresses, of people or of agents
              * @default []
              */
             to?: string[];
@@ -2633,6 +2751,7 @@ export interface components {
         NewMessage: {
             /**
              * Attachments
+             * @description files to send along
              * @default []
              */
             attachments?: components["schemas"]["FileIn"][];
@@ -2644,6 +2763,7 @@ export interface components {
             auto?: boolean;
             /**
              * Bcc
+             * @description addresses that get a copy and are not shown
              * @default []
              */
             bcc?: string[];
@@ -2655,6 +2775,7 @@ export interface components {
             body?: string;
             /**
              * Cc
+             * @description addresses that get a copy
              * @default []
              */
             cc?: string[];
@@ -2672,6 +2793,7 @@ export interface components {
             from?: string;
             /**
              * Html Body
+             * @description HTML, beside the plain text
              * @default
              */
             html_body?: string;
@@ -2694,6 +2816,7 @@ export interface components {
             subject?: string;
             /**
              * To
+             * @description addresses, of people or of agents
              * @default []
              */
             to?: string[];
@@ -2745,6 +2868,7 @@ export interface components {
         NewReply: {
             /**
              * Attachments
+             * @description files to send along
              * @default []
              */
             attachments?: components["schemas"]["FileIn"][];
@@ -2756,6 +2880,7 @@ export interface components {
             auto?: boolean;
             /**
              * Bcc
+             * @description addresses that get a copy and are not shown
              * @default []
              */
             bcc?: string[];
@@ -2767,6 +2892,7 @@ export interface components {
             body?: string;
             /**
              * Cc
+             * @description addresses that get a copy
              * @default []
              */
             cc?: string[];
@@ -2784,6 +2910,7 @@ export interface components {
             force?: boolean;
             /**
              * Html Body
+             * @description HTML, beside the plain text
              * @default
              */
             html_body?: string;
@@ -2795,6 +2922,7 @@ export interface components {
             on_behalf_of?: string;
             /**
              * Reply All
+             * @description answer everybody whom the message was addressed to as well
              * @default false
              */
             reply_all?: boolean;
@@ -2842,6 +2970,7 @@ export interface components {
         NewTest: {
             /**
              * Wait
+             * @description seconds to wait for the outcome; 0 to 60, 20 when absent
              * @default null
              */
             wait?: number | null;
@@ -2881,7 +3010,10 @@ export interface components {
              * @default null
              */
             approval_expires_at?: string | null;
-            /** Conversation Id */
+            /**
+             * Conversation Id
+             * @description the conversation it belongs to; null when it is in none
+             */
             conversation_id: string | null;
             /**
              * Message Id
@@ -3041,6 +3173,7 @@ export interface components {
             reply?: string | null;
             /**
              * State
+             * @description sent: a server took it; unknown: its answer was lost; bounced: reported undeliverable later
              * @enum {string}
              */
             state: "pending" | "sent" | "failed" | "unknown" | "bounced";
@@ -3050,11 +3183,20 @@ export interface components {
          * @description What DNS says of one record.
          */
         RecordReport: {
-            /** Expected */
+            /**
+             * Expected
+             * @description The value that it should have.
+             */
             expected: string;
-            /** Found */
+            /**
+             * Found
+             * @description The values that DNS has.
+             */
             found: string[];
-            /** Hint */
+            /**
+             * Hint
+             * @description What to do; empty when there is nothing to do.
+             */
             hint: string;
             /** Name */
             name: string;
@@ -3185,7 +3327,10 @@ export interface components {
          * @description One message that an agent sends, with what it says while it is held and how it stands afterwards.
          */
         SubmittedDetail: {
-            /** Agent Id */
+            /**
+             * Agent Id
+             * @description the agent that sends
+             */
             agent_id: string;
             /**
              * Approval Expires At
@@ -3233,7 +3378,10 @@ export interface components {
              * @constant
              */
             direction: "outbound";
-            /** Edited */
+            /**
+             * Edited
+             * @description whether a reviewer changed it
+             */
             edited: boolean;
             /**
              * Email Message Id
@@ -3266,11 +3414,13 @@ export interface components {
             recipients: components["schemas"]["RecipientOutcome"][];
             /**
              * Rejection Reason
+             * @description what the reviewer gave as the reason
              * @default null
              */
             rejection_reason?: string | null;
             /**
              * Reviewed At
+             * @description when it was decided
              * @default null
              */
             reviewed_at?: string | null;
@@ -3307,7 +3457,10 @@ export interface components {
          * @description A message that an agent sends, as lists show it. Keys without a value are absent.
          */
         SubmittedSummary: {
-            /** Agent Id */
+            /**
+             * Agent Id
+             * @description the agent that sends
+             */
             agent_id: string;
             /**
              * Approval Expires At
@@ -3473,7 +3626,7 @@ export interface components {
             organisation: components["schemas"]["MyOrganisation"];
             /**
              * Permissions
-             * @description What it may do now: of a key's own, what its creator's role gives.
+             * @description What it may do now; for a key, what its creator's role allows of it.
              */
             permissions: string[];
             /**
@@ -4058,7 +4211,7 @@ export interface operations {
             path: {
                 /** @description an agent's address; @ may be sent as it is or as %40 */
                 email: string;
-                /** @description an identifier */
+                /** @description a conversation's id */
                 conversation: string;
             };
             cookie?: never;
@@ -5091,7 +5244,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description an identifier */
+                /** @description a member's user id */
                 user_id: string;
             };
             cookie?: never;
@@ -5126,7 +5279,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description an identifier */
+                /** @description a member's user id */
                 user_id: string;
             };
             cookie?: never;
@@ -5779,7 +5932,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description an identifier */
+                /** @description an e-mail address */
                 address: string;
             };
             cookie?: never;
@@ -5807,7 +5960,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description an identifier */
+                /** @description an e-mail address */
                 address: string;
             };
             cookie?: never;
