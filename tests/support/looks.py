@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import Any
 
-from tests.support.browser import BrowserCase
+from tests.support.browser import PATIENCE, BrowserCase
 from tests.support.daemon import Daemon, e2a
 
 #: What axe-core checks: WCAG 2.2, levels A and AA.
@@ -40,8 +40,14 @@ class DashboardCase(BrowserCase):
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(f"{daemon.url}/dashboard")
 
+    def wait_title(self, pattern: str) -> None:
+        """Wait until the page's title matches."""
+        from playwright.sync_api import expect
+
+        expect(self.page).to_have_title(re.compile(pattern), timeout=PATIENCE * 1000)
+
     def looks(self, name: str) -> None:
-        """Keep what the page looks like on a desktop and on a phone, in light and dark; axe-core finds nothing wrong, the
+        """Keep what the page looks like on a desktop, in light and dark, and on a phone; axe-core finds nothing wrong, the
         page is small, and nothing is wider than the phone.
         """
         from axe_playwright_python.sync_playwright import Axe
@@ -49,7 +55,7 @@ class DashboardCase(BrowserCase):
         page, axe = self.page, Axe()
         self.assertLess(len(page.content().encode()), LARGEST_PAGE, name)
         faults = []
-        for scheme, (width, height) in (("light", _DESKTOP), ("dark", _DESKTOP), ("light", _PHONE), ("dark", _PHONE)):
+        for scheme, (width, height) in (("light", _DESKTOP), ("dark", _DESKTOP), ("light", _PHONE)):
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": height})
             kind = f"{scheme}{'-phone' if width < 500 else ''}"
