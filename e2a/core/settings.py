@@ -72,6 +72,12 @@ class Settings:
         check=checks.between(64 * 1024, 150 * 1024 * 1024),
     )
     usage_tracking: bool = key(False, "E2A_USAGE_TRACKING", "Keep one usage record per message and agent.")
+    usage_retention_days: int = key(
+        400,
+        "E2A_USAGE_RETENTION_DAYS",
+        "Days for which usage records are kept, 60 to 3650; the sums of each day stay. 0: for ever.",
+        check=checks.zero_or(60, 3650),
+    )
     smtp: Smtp = field(default=Smtp())
     http: Http = field(default=Http())
     database: Database = field(default=Database())

@@ -1,5 +1,6 @@
 """What is forgotten, and when: expired messages with their bytes, old fingerprints, sessions, keys of repeatable
-requests, counted events, invitations, the audit log, accounts whose deletion was interrupted, bytes without a copy.
+requests, counted events, invitations, sign-ins that came to nothing, the audit log, usage, feedback that was passed
+on, accounts whose deletion was interrupted, bytes without a copy.
 
 Every step is one short transaction, so that a large backlog never holds up the mail that arrives meanwhile.
 """
@@ -12,7 +13,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from e2a.store import audit, idempotency, limits, retention
+from e2a.store import audit, idempotency, limits, retention, usage
 
 from .erasure import Erasure
 from .ports import Metrics, Transactions
@@ -23,17 +24,25 @@ class Retention:
 
     :param erasure: finishes deletions of accounts that were interrupted; None: there is nobody to do it.
     :param audit_days: how long lines of the audit log are kept; 0: for ever.
+    :param usage_days: the same for usage events, of which the daily sums stay.
     """
 
     _log = Logger()
 
     def __init__(
-        self, database: Transactions, metrics: Metrics, *, erasure: Erasure | None = None, audit_days: int = 0
+        self,
+        database: Transactions,
+        metrics: Metrics,
+        *,
+        erasure: Erasure | None = None,
+        audit_days: int = 0,
+        usage_days: int = 0,
     ) -> None:
         self._database = database
         self._metrics = metrics
         self._erasure = erasure
         self._audit_days = audit_days
+        self._usage_days = usage_days
         self._stopping = False
 
     async def forget(self) -> None:
@@ -47,9 +56,15 @@ class Retention:
         await self._batches("idempotency keys", idempotency.forget)
         await self._batches("rate events", limits.forget_events)
         await self._batches("invitations", retention.forget_invitations)
+        await self._batches("sign-ins", retention.forget_signins)
+        await self._batches("sign-in links", retention.forget_links)
+        await self._batches("feedback", retention.forget_feedback)
         if self._audit_days:
             forget = partial(audit.forget, days=self._audit_days, limit=retention.BATCH)
             await self._batches("audit events", forget)
+        if self._usage_days:
+            forget = partial(usage.forget, days=self._usage_days, limit=retention.BATCH)
+            await self._batches("usage events", forget)
         if self._erasure is not None and not self._stopping:
             self._report("accounts", await self._erasure.resume())
         await self._sweep()

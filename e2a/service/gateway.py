@@ -217,7 +217,13 @@ class Gateway:
         signing.clear()
 
         erasure = Erasure(database, sealer, os.urandom, operator=operator_address(self._own), changed=changed)
-        forgetting = Retention(database, self._metrics, erasure=erasure, audit_days=settings.audit.retention_days)
+        forgetting = Retention(
+            database,
+            self._metrics,
+            erasure=erasure,
+            audit_days=settings.audit.retention_days,
+            usage_days=settings.usage_retention_days,
+        )
         self._workers(stack, database, directory, secrets, hub, forgetting)
         looking_after = DomainKeysWorker(self._reactor, keys)
         looking_after.start()

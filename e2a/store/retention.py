@@ -50,6 +50,28 @@ _OLD_INVITATIONS = """
     )
     DELETE FROM invitations AS i USING old WHERE i.id = old.id
 """
+_OLD_SIGNINS = """
+    WITH old AS (
+        SELECT state_hash FROM signin_states WHERE expires_at <= now() LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM signin_states AS s USING old WHERE s.state_hash = old.state_hash
+"""
+_OLD_LINKS = """
+    WITH old AS (
+        SELECT token_hash FROM signin_links WHERE expires_at <= now() LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM signin_links AS l USING old WHERE l.token_hash = old.token_hash
+"""
+# What was passed on to nobody is in this table alone.
+_OLD_FEEDBACK = """
+    WITH old AS (
+        SELECT id FROM feedback
+        WHERE created_at < now() - interval '90 days' AND next_attempt_at IS NULL
+            AND (mailed_at IS NOT NULL OR issue_url <> '')
+        LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM feedback AS f USING old WHERE f.id = old.id
+"""
 
 
 async def forget_expired_messages(cur: Cursor, limit: int = BATCH) -> int:
@@ -72,6 +94,21 @@ async def forget_sessions(cur: Cursor, limit: int = BATCH) -> int:
 async def forget_invitations(cur: Cursor, limit: int = BATCH) -> int:
     """Remove invitations 30 days after they were accepted, withdrawn, or ran out."""
     return await execute(cur, _OLD_INVITATIONS, (limit,))
+
+
+async def forget_signins(cur: Cursor, limit: int = BATCH) -> int:
+    """Remove sign-ins that were begun and never finished, once they cannot be any more."""
+    return await execute(cur, _OLD_SIGNINS, (limit,))
+
+
+async def forget_links(cur: Cursor, limit: int = BATCH) -> int:
+    """Remove sign-in links that ran out."""
+    return await execute(cur, _OLD_LINKS, (limit,))
+
+
+async def forget_feedback(cur: Cursor, limit: int = BATCH) -> int:
+    """Remove feedback 90 days after it was written, if the operator got it by mail or as an issue."""
+    return await execute(cur, _OLD_FEEDBACK, (limit,))
 
 
 async def sweep_raws(cur: Cursor, after: str = "", limit: int = BATCH) -> tuple[str, int]:

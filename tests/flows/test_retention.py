@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from e2a.core.entities import Principal
 from e2a.core.errors import Unavailable
+from e2a.core.rules.permissions import ALL_PERMISSIONS
 from e2a.flows.retention import Retention
+from e2a.flows.usage import Usage
 from e2a.store import retention
-from tests.support.postgres import DatabaseTestCase, make_agent
+from tests.support.postgres import ORGANISATION, USER, DatabaseTestCase, make_agent
+from tests.support.tenants import execute, rows
+
+HOLDER = Principal(ORGANISATION, USER, ALL_PERMISSIONS)
 
 
 class Counts:
@@ -155,3 +163,97 @@ class OnPostgres(DatabaseTestCase):
         await self.db.run("prepare", prepare)
         await Retention(self.db, Counts()).forget()
         self.assertEqual(await self.db.run("left", left), ["lately", "open"])
+
+    async def test_old_signins(self) -> None:
+        """Sign-ins that nobody finished, and links that nobody followed, go when they have run out."""
+        await make_agent(self.db, "bot@agents.test")
+        for name, minutes in (("over", -1), ("open", 5)):
+            await execute(
+                self.db,
+                "INSERT INTO signin_states (state_hash, provider, next, expires_at)"
+                " VALUES (%s::bytea, 'google', '/', now() + make_interval(mins => %s))",
+                name,
+                minutes,
+            )
+            await execute(
+                self.db,
+                "INSERT INTO signin_links (token_hash, user_id, expires_at)"
+                " VALUES (%s::bytea, %s, now() + make_interval(mins => %s))",
+                name,
+                USER,
+                minutes,
+            )
+        metrics = Counts()
+        await Retention(self.db, metrics).forget()
+        self.assertEqual(
+            [bytes(row.token) for row in await rows(self.db, "SELECT state_hash AS token FROM signin_states")],
+            [b"open"],
+        )
+        self.assertEqual(
+            [bytes(row.token) for row in await rows(self.db, "SELECT token_hash AS token FROM signin_links")],
+            [b"open"],
+        )
+        self.assertEqual(metrics.counted, {"forgotten sign-ins": 1, "forgotten sign-in_links": 1})
+
+    async def test_old_feedback(self) -> None:
+        """Feedback goes 90 days after it was written, if the operator has it elsewhere and nothing is left to do."""
+        for name, age, mailed, issue, due in (
+            ("mailed", 91, True, "", False),
+            ("filed", 91, False, "https://issues.test/1", False),
+            ("young", 89, True, "", False),
+            ("here-alone", 400, False, "", False),
+            ("under-way", 91, True, "", True),
+        ):
+            await execute(
+                self.db,
+                "INSERT INTO feedback (id, category, message, created_at, mailed_at, issue_url, next_attempt_at)"
+                " VALUES (%s, 'bug', 'x', now() - make_interval(days => %s), CASE WHEN %s THEN now() END, %s,"
+                " CASE WHEN %s THEN now() END)",
+                name,
+                age,
+                mailed,
+                issue,
+                due,
+            )
+        await Retention(self.db, Counts()).forget()
+        left = await rows(self.db, "SELECT id FROM feedback ORDER BY id")
+        self.assertEqual([row.id for row in left], ["here-alone", "under-way", "young"])
+
+    async def used(self, days_ago: int, name: str, organisation_id: str | None = ORGANISATION) -> None:
+        await execute(
+            self.db,
+            "INSERT INTO usage_events (id, organisation_id, agent_id, domain, direction, created_at)"
+            " VALUES (%s, %s, 'bot@agents.test', 'agents.test', 'inbound', now() - make_interval(days => %s))",
+            name,
+            organisation_id,
+            days_ago,
+        )
+
+    async def test_old_usage(self) -> None:
+        """Usage events go after the days that are configured, never when that is 0, and not before they are summed up;
+        the sums of these days stay and are shown."""
+        await make_agent(self.db, "bot@agents.test")
+        for days_ago in (62, 61, 59):
+            await self.used(days_ago, f"ue_{days_ago}")
+        await self.used(61, "ue_nobody", None)
+        flow = Usage(self.db, time.time, tracking=True)
+        today = datetime.now(UTC).date()
+
+        async def shown() -> list[int]:
+            _, _, days = await flow.days(HOLDER, today - timedelta(days=62), today - timedelta(days=59))
+            return [day.inbound for day in days]
+
+        async def left() -> list[str]:
+            return [row.id for row in await rows(self.db, "SELECT id FROM usage_events ORDER BY id")]
+
+        await Retention(self.db, Counts(), usage_days=60).forget()
+        self.assertEqual(await left(), ["ue_59", "ue_61", "ue_62"])
+        await flow.sum_up()
+        await Retention(self.db, Counts(), usage_days=0).forget()
+        self.assertEqual(await left(), ["ue_59", "ue_61", "ue_62"])
+        await Retention(self.db, Counts(), usage_days=60).forget()
+        self.assertEqual(await left(), ["ue_59"])
+        # Nothing newer was ever summed up than what is gone.
+        await execute(self.db, "DELETE FROM usage_events")
+        await flow.sum_up()
+        self.assertEqual(await shown(), [1, 1, 0, 1])
