@@ -208,7 +208,9 @@ class Directory:
         candidates = {candidate for address, _ in wanted for candidate in (address, split_tag(address)[0])}
         domains = {split(address)[1] for address, _ in wanted}
         try:
-            found, hosted = await self._database.read("recipient", agents.reach, list(candidates), list(domains))
+            found, hosted = await self._database.read(
+                "recipient", agents.reach, list(candidates), list(domains), self._operator
+            )
         except Exception as error:
             if len(wanted) > 1 and not isinstance(error, E2AError):
                 # One of them cannot be asked about.

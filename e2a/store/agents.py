@@ -52,8 +52,10 @@ _DROP = "DELETE FROM agents WHERE id = %s AND organisation_id = %s"
 _DROP_FINGERPRINTS = "DELETE FROM fingerprints WHERE agent_id = %s"
 _REACH = """
     SELECT
-        (SELECT array_agg(a.id) FROM agents a JOIN domains d ON d.id = a.domain_id
-            WHERE a.id = ANY (%s) AND d.verified_at IS NOT NULL) AS agents,
+        (SELECT array_agg(a.id)
+            FROM agents a JOIN domains d ON d.id = a.domain_id JOIN organisations o ON o.id = a.organisation_id
+            WHERE a.id = ANY (%s) AND d.verified_at IS NOT NULL
+                AND (o.erased_since IS NULL OR a.id = %s)) AS agents,
         (SELECT array_agg(name) FROM domains WHERE name = ANY (%s) AND verified_at IS NOT NULL) AS hosted
 """
 
@@ -169,9 +171,13 @@ async def drop_agent(cur: Cursor, organisation_id: str, agent_id: str) -> None:
 
 
 async def reach(
-    cur: Cursor, candidates: Sequence[str], domains: Sequence[str]
+    cur: Cursor, candidates: Sequence[str], domains: Sequence[str], operator: str
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Which of these addresses are agents on proved domains, and which of these domains are hosted here."""
-    await cur.execute(_REACH, (list(candidates), list(domains)))
+    """Which of these addresses are agents on proved domains, and which of these domains are hosted here. An agent of an
+    account that is being deleted is none any more.
+
+    :param operator: the agent that goes on receiving all the same.
+    """
+    await cur.execute(_REACH, (list(candidates), operator, list(domains)))
     row = cur.fetchone()
     return frozenset(row.agents or ()), frozenset(row.hosted or ())

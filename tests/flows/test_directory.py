@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +16,9 @@ from e2a.core.errors import NotFound, Unauthenticated, Unavailable
 from e2a.core.rules.permissions import ALL_PERMISSIONS, ROLE_PERMISSIONS
 from e2a.core.trust import apikeys
 from e2a.flows.accounts import Accounts, make_key
+from e2a.flows.bootstrap import OPERATOR
 from e2a.flows.directory import MISS, Directory
-from e2a.store import agents, keys
+from e2a.store import agents, erasure, keys
 from tests.support.postgres import ORGANISATION, USER, DatabaseTestCase, make_agent
 from tests.support.tenants import OPERATOR_MAILBOX, execute, make_tenant, rows, start
 
@@ -40,7 +41,7 @@ class FakeDatabase:
         if self.down:
             raise Unavailable
         if work is agents.reach:
-            candidates, domains = args
+            candidates, domains, _ = args
             if "broken" in "".join(candidates):
                 raise ValueError
             answer: Any = (frozenset(self.agents & set(candidates)), frozenset(self.hosted & set(domains)))
@@ -277,6 +278,29 @@ class RecipientTests(DatabaseTestCase):
         await self.check("postmaster+x@agents.test", OPERATOR_MAILBOX)
         for address in ("abuse", "postmaster@elsewhere.test", "root@agents.test", "bot", "", "@agents.test", "@"):
             await self.check(address, None)
+
+    async def test_being_deleted(self) -> None:
+        """An agent is none any more from the moment its account's deletion begins, cached or not, and another account's
+        agent stays one; the operator's mailbox is always there."""
+        owner = await make_tenant(self.db, "omega")
+        await make_agent(self.db, "bot@omega.test")
+        await execute(
+            self.db, "UPDATE agents SET organisation_id = %s WHERE id = 'bot@omega.test'", owner.organisation_id
+        )
+        await self.check("bot@omega.test", "bot@omega.test")
+        await self.check("bot@agents.test", "bot@agents.test")
+        told: list[str] = []
+
+        async def tell(_: Any, kind: str, names: Sequence[str]) -> None:
+            told.extend(f"{kind} {name}" for name in names)
+
+        self.patch(erasure, "tell", tell)
+        await self.db.run("begin", erasure.mark, [owner.organisation_id, OPERATOR])
+        for payload in told:
+            self.directory.changed(payload)
+        await self.check("bot@omega.test", None)
+        await self.check("bot@agents.test", "bot@agents.test")
+        await self.check(OPERATOR_MAILBOX, OPERATOR_MAILBOX)
 
     async def test_own_postmaster(self) -> None:
         """Whoever has an agent at postmaster of their own domain gets that mail."""
