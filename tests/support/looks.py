@@ -47,7 +47,7 @@ class DashboardCase(BrowserCase):
         expect(self.page).to_have_title(re.compile(pattern), timeout=PATIENCE * 1000)
 
     def looks(self, name: str) -> None:
-        """Keep what the page looks like on a desktop, in light and dark, and on a phone; axe-core finds nothing wrong, the
+        """Keep what the page looks like on a desktop, in light and dark, and on a phone; axe finds nothing wrong, the
         page is small, and nothing is wider than the phone.
         """
         from axe_playwright_python.sync_playwright import Axe
@@ -56,7 +56,7 @@ class DashboardCase(BrowserCase):
         self.assertLess(len(page.content().encode()), LARGEST_PAGE, name)
         faults = []
         for scheme, (width, height) in (("light", _DESKTOP), ("dark", _DESKTOP), ("light", _PHONE)):
-            page.emulate_media(color_scheme=scheme)
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.set_viewport_size({"width": width, "height": height})
             kind = f"{scheme}{'-phone' if width < 500 else ''}"
             self.screenshot(f"{name}-{kind}")

@@ -99,7 +99,7 @@ class ReviewPageTests(DashboardCase):
         page.get_by_role("heading", name="Quote 0").wait_for()
         wait_until(lambda: bool(self.copies()), 15, lambda: "the approved mail never came")
         content = parts.content(self.copies()[0].data)
-        self.assertEqual((content.text.split(), content.html), ("It costs 12, not 10.".split(), ""))
+        self.assertEqual((content.text.split(), content.html), (["It", "costs", "12,", "not", "10."], ""))
         # To and fro, and a rejection, with the keyboard.
         page.keyboard.press("j")
         page.get_by_role("heading", name="Quote 1").wait_for()

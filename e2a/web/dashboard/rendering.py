@@ -96,14 +96,17 @@ def day(value: datetime) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """How long, for people: ``6 days``, ``3 hours``; of a time that is over ``no time``."""
+    """How long, for people, in the two largest units: ``6 days 3 hours``; ``no time`` when it is over."""
     if seconds <= 0:
         return "no time"
+    words = []
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        number = int(seconds // length)
+        number, seconds = divmod(int(seconds), length)
         if number:
-            return f"{number} {unit}{'' if number == 1 else 's'}"
-    return "less than a minute"
+            words.append(f"{number} {unit}{'' if number == 1 else 's'}")
+        elif words:
+            break
+    return " ".join(words[:2]) or "less than a minute"
 
 
 def octets(size: int) -> str:

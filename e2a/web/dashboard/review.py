@@ -43,6 +43,8 @@ STANDING = {
     "expired_rejected": ("Nobody decided in time, so it is not sent", "bad"),
 }
 _FIELDS = {"body_text": "text", "body_html": "html"}
+#: The field at the beginning of a complaint, as the REST interface calls it.
+_ENTRY = re.compile(r"\A(?:(to|cc|bcc)\[(\d+)\]|body_(text|html))")
 _SEPARATORS = re.compile(r"[\s,;]+")
 _BREAKS = re.compile(r"\r\n|\r")
 
@@ -162,7 +164,7 @@ class ReviewPages:
             "states": STATES,
             "answered_text": "" if answered is None else answered.content.text[:LONGEST_TEXT],
             "links": links,
-            "problem": "" if error is None else error.text,
+            "problem": "" if error is None else _ENTRY.sub(_entry, error.text),
             "problem_field": field,
         }
         return Html("review.html", values, 200 if error is None else error.status, live=("outbound",))
@@ -205,6 +207,14 @@ def _edits(view: View, found: Reviewed) -> Edits:
         cc=listed("cc"),
         bcc=listed("bcc"),
     )
+
+
+def _entry(match: re.Match[str]) -> str:
+    """The field as the form calls it."""
+    name, index, body = match.groups()
+    if body:
+        return "HTML" if body == "html" else "Text"
+    return f"{name.capitalize()}: address {int(index) + 1}"
 
 
 def _plain(text: str) -> str:
