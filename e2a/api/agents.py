@@ -85,7 +85,7 @@ class AgentsResource:
         "PUT",
         "/api/v1/agents/{email}",
         action="agents:write",
-        summary="Change what is given, all of it or nothing; hitl fields need reviews:decide as well",
+        summary="Change what is given, all of it or nothing; the hitl fields need `reviews:decide` as well",
         body=models.ChangedAgent,
         answers={200: models.Agent},
         errors=(400, 404),

@@ -84,7 +84,7 @@ class Messages:
         answers={200: FirstMatch, 204: None},
         errors=(404,),
         query=[
-            Query("timeout", "seconds", {"type": "integer", "minimum": 0, "maximum": 60, "default": 30}),
+            Query("timeout", "seconds to wait", {"type": "integer", "minimum": 0, "maximum": 60, "default": 30}),
             Query(
                 "after", "a cursor: only mail that came after it; without it, all that is unread", {"type": "integer"}
             ),

@@ -186,9 +186,11 @@ class VerifiedDomain(Shape):
 class NewAgent(BaseModel):
     slug: str = Field("", description="The local part on the shared domain; wins over email.")
     email: str = Field("", description="The whole address, on a verified domain of the account.")
-    name: Name = ""
+    name: Name = Field("", description="What people see in the From header.")
     webhook_url: str = Field("", description="Where mail is posted; needed in cloud mode.")
-    agent_mode: str = Field("cloud", description="cloud or local.")
+    agent_mode: str = Field(
+        "cloud", description="`cloud`: mail is posted to the webhook; `local`: the agent fetches it."
+    )
     label: Label = ""
 
 
@@ -199,7 +201,7 @@ class CreatedAgent(Shape):
 
 
 class ChangedAgent(BaseModel):
-    name: Name | None = None
+    name: Name | None = Field(None, description="What people see in the From header.")
     agent_mode: Literal["cloud", "local"] | None = Field(
         None, description="cloud needs webhook_url in the same request; local without it drops the webhook."
     )

@@ -15,8 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-LANGUAGES = {"sh": "sh", "bash": "sh", "console": "sh", "python": "python", "py": "python"}
+#: Everything that people read here, also what holds no samples.
+TEXTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "sdks" / "typescript" / "README.md")
+LANGUAGES = {"sh": "sh", "bash": "sh", "console": "sh", "python": "python", "py": "python", "ts": "ts", "js": "ts"}
 _BLOCK = re.compile(r"^(?P<before>[^\n]*)\n+```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$", re.M | re.S)
+_FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
+_HEADING = re.compile(r"^#{1,6} +(.*?) *#*$", re.M)
+_LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 _NOT_RUN = re.compile(r"<!-- not run: (?P<why>.{10,}) -->")
 
 
@@ -42,3 +47,25 @@ def samples(document: Path) -> Iterator[Sample]:
             why_not = _NOT_RUN.search(block["before"])
             line = text.count("\n", 0, block.start("code"))
             yield Sample(document, line, language, block["code"], why_not["why"] if why_not else "")
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "")
+    return re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
+
+
+def anchors(document: Path) -> set[str]:
+    """Every anchor of a document."""
+    found: set[str] = set()
+    for heading in _HEADING.findall(_FENCED.sub("", document.read_text(encoding="utf-8"))):
+        name, number = slug(heading), 0
+        while (anchor := f"{name}-{number}" if number else name) in found:
+            number += 1
+        found.add(anchor)
+    return found
+
+
+def links(document: Path) -> list[str]:
+    """Where the links of a document lead."""
+    return _LINK.findall(_FENCED.sub("", document.read_text(encoding="utf-8")))

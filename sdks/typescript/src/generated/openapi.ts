@@ -170,7 +170,7 @@ export interface paths {
          */
         get: operations["get_agents_email"];
         /**
-         * Change what is given, all of it or nothing; hitl fields need reviews:decide as well
+         * Change what is given, all of it or nothing; the hitl fields need `reviews:decide` as well
          * @description Needs the permission `agents:write`.
          */
         put: operations["put_agents_email"];
@@ -1584,6 +1584,7 @@ export interface components {
             label?: string | null;
             /**
              * Name
+             * @description What people see in the From header.
              * @default null
              */
             name?: string | null;
@@ -2542,7 +2543,7 @@ export interface components {
         NewAgent: {
             /**
              * Agent Mode
-             * @description cloud or local.
+             * @description `cloud`: mail is posted to the webhook; `local`: the agent fetches it.
              * @default cloud
              */
             agent_mode?: string;
@@ -2560,6 +2561,7 @@ export interface components {
             label?: string;
             /**
              * Name
+             * @description What people see in the From header.
              * @default
              */
             name?: string;
@@ -4418,7 +4420,7 @@ export interface operations {
     get_agents_email_messages_wait: {
         parameters: {
             query?: {
-                /** @description seconds */
+                /** @description seconds to wait */
                 timeout?: number;
                 /** @description a cursor: only mail that came after it; without it, all that is unread */
                 after?: number;
