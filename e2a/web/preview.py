@@ -50,7 +50,13 @@ def preview(html: str) -> Preview:
         return value
 
     clean = nh3.clean(
-        shown, tags=set(_TAGS), attributes=_ATTRIBUTES, attribute_filter=noted, url_schemes=_SCHEMES, link_rel=None
+        shown,
+        tags=set(_TAGS),
+        clean_content_tags={"script", "style", "title"},
+        attributes=_ATTRIBUTES,
+        attribute_filter=noted,
+        url_schemes=_SCHEMES,
+        link_rel=None,
     )
     return Preview(clean, tuple(links)[:MOST_LINKS], shown == html and len(links) <= MOST_LINKS)
 

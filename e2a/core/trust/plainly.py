@@ -54,7 +54,7 @@ def plainly(message: InboundMessage) -> Plain:
     domain = domain_of(facts.sender)
     if facts.verified:
         means = _means(message.authentication, domain)
-        text = f"{domain} vouches for {sender}: {means}. Who used that address is for {domain} to know."
+        text = f"{domain} vouches for {sender}: {means}. Which person at {domain} wrote it is not proven."
         return Plain("good", "Proven", f"Proven: this mail was sent by {domain}", text)
     return _unproven(message, sender, domain)
 

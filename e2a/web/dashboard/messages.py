@@ -109,15 +109,19 @@ class MessagePages:
         return Html("agent_thread.html", values, live=("mail", "outbound"))
 
     async def _said(self, view: View, message: ConversationMessage) -> Said:
-        if message.direction == "outbound" or message.size > THREAD_OCTETS:
+        if message.size > THREAD_OCTETS or message.status not in ("unread", "read", "pending_approval"):
             return Said(thread_line(message))
         try:
-            found = await self._mailbox.detail(view.principal, view.agent_id, message.id, mark_read=False)
+            if message.direction == "outbound":
+                held = await self._approvals.find(view.principal, message.id)
+                shown, content = line(held.message), held.content
+            else:
+                found = await self._mailbox.detail(view.principal, view.agent_id, message.id, mark_read=False)
+                shown, content = line(found.message), found.content
         except NotFound:
             # It expired between the two questions.
             return Said(thread_line(message))
-        text, whole = cut(found.content.text.strip(), THREAD_TEXT)
-        return Said(line(found.message), text, whole)
+        return Said(shown, *cut(content.text.strip() if content else "", THREAD_TEXT))
 
     # --- one message --------------------------------------------------------------------------------------------------
 

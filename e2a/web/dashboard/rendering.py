@@ -27,7 +27,7 @@ NOTICES = {
     "added": "Added.",
     "read": "Marked as read.",
     "made": "The agent is ready to receive mail.",
-    "held": "Held: it is sent once somebody has approved it.",
+    "held": "Taken in: it waits for review.",
     "asked": "Asked: the person gets a mail with a link, by which they agree or decline.",
     "ended": "Ended.",
     "joined": "You have joined the organisation.",
@@ -72,7 +72,7 @@ class Templates:
         )
         named = {f"{name.split('.')[0]}.{name.rpartition('.')[2]}": f"/static/{name}" for name in static}
         self._environment.globals["static"] = named.__getitem__
-        self._environment.filters.update(moment=moment, day=day, iso=iso, octets=octets, segment=segment)
+        self._environment.filters.update(moment=moment, short=short, day=day, iso=iso, octets=octets, segment=segment)
 
     def render(self, template: str, values: Mapping[str, Any]) -> bytes:
         return self._environment.get_template(template).render(values).encode("utf-8", "replace")
@@ -87,6 +87,12 @@ def moment(value: datetime) -> str:
     """``21 Nov 2026, 14:03 UTC``"""
     value = value.astimezone(UTC)
     return f"{value.day} {value:%b %Y, %H:%M} UTC"
+
+
+def short(value: datetime) -> str:
+    """``21 Nov, 14:03``, for what is kept for weeks."""
+    value = value.astimezone(UTC)
+    return f"{value.day} {value:%b, %H:%M}"
 
 
 def day(value: datetime) -> str:
