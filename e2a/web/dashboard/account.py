@@ -35,6 +35,25 @@ _QUOTAS = {
     "storage_bytes": "Received mail kept",
     "messages_per_day": "Messages sent today",
 }
+#: What gives a browser away, and a system, in the order in which to look.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 #: ``(client address) -> ``: counts a piece of feedback, and refuses the one that is too many.
 CountFeedback = Callable[[str], Awaitable[object]]
 
@@ -114,7 +133,7 @@ class AccountPages:
         found = await self._me.look(view.principal, view.principal.origin.client_ip)
         values = {
             "who": found.who,
-            "sessions": await self._sessions.listed(view.principal),
+            "sessions": [(one, browser(one.user_agent)) for one in await self._sessions.listed(view.principal)],
             "this": view.principal.session_id,
             "limits": [
                 (_LIMITS.get(limit.name, limit.name), limit.most, _window(limit.seconds), limit.remaining)
@@ -145,6 +164,13 @@ class AccountPages:
             return None
         _, _, days = await self._usage.days(view.principal, None, None)
         return [day for day in reversed(days) if day.inbound or day.outbound]
+
+
+def browser(user_agent: str) -> str:
+    """A browser by the names that people know: ``Firefox on Linux``. Every browser claims to be several others."""
+    name = next((name for mark, name in _BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    return " on ".join(filter(None, (name, system))) or user_agent[:60] or "An unknown browser"
 
 
 def _window(seconds: int) -> str:
