@@ -7,6 +7,7 @@ console, and every uncaught error of its scripts, fails the test unless it was e
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import re
@@ -51,6 +52,7 @@ class _Run:
     """The browser of this process, started by the first test that needs it."""
 
     browser: Any = None
+    loop: Any = None
     reason = ""
 
     @classmethod
@@ -80,8 +82,10 @@ class _Run:
             playwright.stop()
             cls.reason = f"{path} does not start: {str(error).partition(chr(10))[0]}"
             return
+        cls.loop = asyncio._get_running_loop()
         atexit.register(playwright.stop)
         atexit.register(cls.browser.close)
+        atexit.register(asyncio._set_running_loop, cls.loop)
 
 
 class BrowserCase(SystemCase):
@@ -96,6 +100,9 @@ class BrowserCase(SystemCase):
 
     def setUp(self) -> None:
         browser = _Run.ensure()
+        # Playwright leaves its event loop marked as running in this thread, where other tests run loops of their own.
+        asyncio._set_running_loop(_Run.loop)
+        self.addCleanup(asyncio._set_running_loop, None)
         super().setUp()
         self.complaints: list[str] = []
         self._expected: list[str] = []

@@ -144,12 +144,12 @@ class WebhookSink:
         self.requests: list[HookRequest] = []
         self.connections: set[asyncio.Transport] = set()
         self._loop = asyncio.new_event_loop()
-        self._server = self._loop.run_until_complete(
-            self._loop.create_server(lambda: _HookProtocol(self), "127.0.0.1", port, backlog=1024)
-        )
-        self.port: int = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        starting = self._loop.create_server(lambda: _HookProtocol(self), "127.0.0.1", port, backlog=1024)
+        # On the thread's own loop: the caller's thread may have one already.
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port: int = self._server.sockets[0].getsockname()[1]
 
     @property
     def url(self) -> str:

@@ -94,13 +94,13 @@ class SmtpSink:
         self._refusals: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        context = tls if implicit else None
-        self._server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, address, port, ssl=context, limit=2**20, backlog=256)
-        )
-        self.port: int = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        context = tls if implicit else None
+        starting = asyncio.start_server(self._serve, address, port, ssl=context, limit=2**20, backlog=256)
+        # On the thread's own loop: the caller's thread may have one already.
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port: int = self._server.sockets[0].getsockname()[1]
 
     # --- the script ---------------------------------------------------------------------------------------------------
 

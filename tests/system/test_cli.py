@@ -38,7 +38,13 @@ class Running:
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self.process = subprocess.Popen(
-            e2a(*arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            e2a(*arguments),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # As in a terminal, also when the tests themselves run in the background, where Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.out: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.hints: list[str] = []
