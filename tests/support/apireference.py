@@ -124,8 +124,8 @@ class Reference:
         required = schema.get("required", [])
         for name, field in schema["properties"].items():
             meaning = _cell(field.get("description", ""), field.get("enum", ()))
-            note = "" if (name in required) != request else "**required**" if request else "may be absent"
-            yield _row(f"`{name}`", self._type(field), "; ".join(filter(None, (note, meaning))))
+            note = "" if (name in required) != request else "**Required.**" if request else "May be absent."
+            yield _row(f"`{name}`", self._type(field), " ".join(filter(None, (note, meaning))))
 
     def _type(self, schema: Mapping[str, Any]) -> str:
         """What a value may be, with its bounds; a shape with a link to its table."""
