@@ -17,6 +17,7 @@ from ..api.domains import DomainsResource
 from ..api.live import Live
 from ..api.messages import Messages
 from ..api.models import Info
+from ..api.resend import Resend
 from ..api.routing import body_for
 from ..api.send import Sending
 from ..api.site import BoundedSite, ClientAddresses
@@ -68,6 +69,7 @@ def rest_site(
         DelegationsResource(flows.delegations),
         Messages(flows.mailbox),
         Sending(flows.writing),
+        Resend(writers.resending),
         reviews.resource,
         ConversationsResource(flows.conversations),
         SuppressionsResource(flows.suppressions),

@@ -18,6 +18,7 @@ from ..flows.delegations import delegated
 from ..flows.outbound import Outbound
 from ..flows.outcomes import Outcomes
 from ..flows.ports import Cpu, Transactions
+from ..flows.resending import Resending
 from ..flows.writing import Writing
 from .limiting import Limiting
 
@@ -31,6 +32,7 @@ class Desk:
     outcomes: Outcomes
     outbound: Outbound
     writing: Writing
+    resending: Resending
 
 
 def desk(
@@ -65,4 +67,12 @@ def desk(
         full=limits.storage.full,
         delegated=delegated,
     )
-    return Desk(outcomes, outbound, Writing(database, outbound, cpu, operator=operator_address(own)))
+    resending = Resending(
+        database,
+        outcomes,
+        reaches_people=settings.sending,
+        limit=limits.send,
+        quotas=limits.quotas,
+        delegated=delegated,
+    )
+    return Desk(outcomes, outbound, Writing(database, outbound, cpu, operator=operator_address(own)), resending)

@@ -56,7 +56,8 @@ _QUEUE = """
 """
 _QUEUE_TYPES = "text, text[], text[], text[], text[], text[], integer[], text[]"
 _QUEUE_JOBS = "INSERT INTO outbox (message_id, destination) SELECT $1, unnest($2)"
-_WAKE = "SELECT pg_notify('e2a_outbox', '')"
+#: Tells the workers that there is something to send.
+WAKE = "SELECT pg_notify('e2a_outbox', '')"
 _USED = """
     INSERT INTO usage_events (id, organisation_id, agent_id, domain, direction)
     VALUES ('ue_' || $1, $2, $3, substring($3 FROM '[^@]*$'), 'outbound') ON CONFLICT DO NOTHING
@@ -155,7 +156,7 @@ async def queue(cur: Cursor, message_id: str, recipients: Sequence[OutboundRecip
     destinations = sorted({recipient.destination for recipient in recipients if recipient.route == "smtp"})
     if destinations:
         await cur.later_prepared("add_jobs", "text, text[]", _QUEUE_JOBS, (message_id, destinations))
-        cur.later(_WAKE)
+        cur.later(WAKE)
 
 
 async def count_use(cur: Cursor, message: OutboundMessage) -> None:

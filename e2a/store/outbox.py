@@ -34,8 +34,8 @@ _SPLIT = """
         FROM whole WHERE r.message_id = whole.message_id AND r.route = 'smtp' AND r.destination = ''
         RETURNING r.message_id, r.destination, r.state
     ), made AS (
-        INSERT INTO outbox (message_id, destination, attempts, unknowns, gives_up_at, last_error, created_at)
-        SELECT DISTINCT message_id, parts.destination, attempts, unknowns, gives_up_at, last_error, created_at
+        INSERT INTO outbox (message_id, destination, attempts, unknowns, fence, gives_up_at, last_error, created_at)
+        SELECT DISTINCT message_id, parts.destination, attempts, unknowns, fence, gives_up_at, last_error, created_at
         FROM whole JOIN parts USING (message_id) WHERE parts.state IN ('pending', 'unknown')
         ON CONFLICT DO NOTHING
     )
@@ -167,7 +167,8 @@ _SETTLE = """
 _LET_GO = """
     WITH done AS MATERIALIZED (
         SELECT id, raw_id FROM messages m
-        WHERE id = ANY (%s) AND raw_id IS NOT NULL AND NOT EXISTS (SELECT FROM outbox o WHERE o.message_id = m.id)
+        WHERE id = ANY (%s) AND raw_id IS NOT NULL AND status = sent_status
+            AND NOT EXISTS (SELECT FROM outbox o WHERE o.message_id = m.id)
     )
     UPDATE messages m SET raw_id = NULL FROM done WHERE m.id = done.id RETURNING done.raw_id
 """
@@ -336,7 +337,8 @@ async def record(cur: Cursor, outcomes: Sequence[Outcome], *, usage: bool) -> in
 
 async def settle(cur: Cursor, message_ids: Sequence[str], *, usage: bool) -> None:
     """Bring messages' status in line with their recipients, announce them as ``outbound <id>``, and let the bytes go of
-    those that have no job any more. The messages' rows must be locked, or new in this transaction.
+    those that are sent and have no job any more; the others may be sent once more (``resending``). The messages' rows
+    must be locked, or new in this transaction.
     """
     parameters = {"ids": list(message_ids), "usage": usage}
     ids = await many(cur, _SETTLE, parameters, lambda row: str(row.id))

@@ -109,6 +109,7 @@ UNDONE = {
     ("POST", MESSAGE + "/reply"): 503,
     ("POST", "/api/v1/agents/{email}/delegations"): 503,
     ("POST", "/api/v1/messages/{id}/reject"): 409,
+    ("POST", "/api/v1/messages/{id}/resend"): 409,
 }
 
 
