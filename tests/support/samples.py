@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 #: Everything that people read here, also what holds no samples.
 TEXTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "sdks" / "typescript" / "README.md")
+#: Documents whose samples run in a test of their own.
+ELSEWHERE = ("sdk-python.md",)
 LANGUAGES = {"sh": "sh", "bash": "sh", "console": "sh", "python": "python", "py": "python", "ts": "ts", "js": "ts"}
 _BLOCK = re.compile(r"^(?P<before>[^\n]*)\n+```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$", re.M | re.S)
 _FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
@@ -47,6 +49,11 @@ def samples(document: Path) -> Iterator[Sample]:
             why_not = _NOT_RUN.search(block["before"])
             line = text.count("\n", 0, block.start("code"))
             yield Sample(document, line, language, block["code"], why_not["why"] if why_not else "")
+
+
+def runnable(document: Path) -> list[Sample]:
+    """What ``tests.system.test_samples`` runs of a document."""
+    return [sample for sample in samples(document) if not sample.why_not and sample.language in ("sh", "python")]
 
 
 def slug(heading: str) -> str:

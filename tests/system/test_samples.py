@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import functools
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.support.daemon import CHECKOUT, Daemon
-from tests.support.samples import DOCUMENTS, Sample, samples
+from tests.support.daemon import CHECKOUT, Daemon, free_port
+from tests.support.samples import DOCUMENTS, ELSEWHERE, runnable
 from tests.support.smtpclient import Disconnected, send
 from tests.support.smtpsink import SmtpSink
 from tests.system.case import NO_SERVER, SystemCase, mail
 
 #: The agent that samples use.
 AGENT = "bot@agents.example.org"
-#: The README begins with nothing: no user, no agent.
-BARE = ("README.md",)
-#: Documents whose samples run in a test of their own.
-ELSEWHERE = ("sdk-python.md",)
-#: What a document may take from the tour.
+#: These begin with nothing: no user, no agent.
+BARE = ("README.md", "quickstart.md")
+#: What a document may take from the tour; and its Python, with the key that the commands before have kept.
 PREAMBLE = """\
 set -euo pipefail
 api() { curl -sS --fail-with-body -H "Authorization: Bearer $E2A_API_KEY" "$@"; }
+program() {
+    if grep -q e2a_your_key "$1"; then
+        key=${E2A_API_KEY:-$(python -c 'import json; print(json.load(open(".e2a/config.json"))["api_key"])')}
+        sed -i "s/e2a_your_key/$key/" "$1"
+    fi
+    python "$1"
+}
 """
 #: Seconds for all samples of one document.
 PATIENCE = 90
@@ -40,7 +44,11 @@ class SampleTests(SystemCase):
     timeout = PATIENCE + 60
 
     def run_document(self, document: Path) -> None:
-        runnable = [sample for sample in samples(document) if not sample.why_not]
+        """One shell for all of a document's commands, as one terminal would be. Samples in Python that follow each
+        other are one program.
+        """
+        if shutil.which("curl") is None or shutil.which("bash") is None:
+            self.skipTest("curl and bash are needed")
         bare = document.name in BARE
         sink = SmtpSink()
         self.addCleanup(sink.stop)
@@ -53,84 +61,77 @@ class SampleTests(SystemCase):
                 **way_out,
             }
         ).start()
-        key = ""
+        environment = {}
         if not bare:
             api = self.owner(daemon)
             api.agent("bot")
-            key = api.key
-        with Incoming(daemon):
-            for language, run in (("sh", self.shell), ("python", self.python)):
-                chosen = [sample for sample in runnable if sample.language == language]
-                if chosen:
-                    run(daemon, key or self.kept_key(), chosen)
-
-    def kept_key(self) -> str:
-        """The one that the commands of the document have made; "" when there is none yet."""
-        path = self.directory / "home" / ".e2a" / "config.json"
-        return str(json.loads(path.read_text())["api_key"]) if path.exists() else ""
-
-    def shell(self, daemon: Daemon, key: str, chosen: Sequence[Sample]) -> None:
-        """One shell for all of a document's commands, as one terminal would be."""
-        if shutil.which("curl") is None or shutil.which("bash") is None:
-            self.skipTest("curl and bash are needed")
+            environment = {"E2A_API_KEY": api.key, "E2A_AGENT_EMAIL": AGENT, "E2A_WEBHOOK_SECRET": api.secret()}
         lines = [PREAMBLE]
-        for sample in chosen:
-            lines += [f"echo '>> line {sample.line}' >&2", self.fitted(sample.code, daemon, key)]
-        self.executed(["bash", "-c", "\n".join(lines)], daemon, key, chosen)
+        for language, following in itertools.groupby(runnable(document), lambda sample: sample.language):
+            group = list(following)
+            if language == "python":
+                program = self.home / f"line{group[0].line}.py"
+                program.write_text("".join(self.fitted(sample.code, daemon) for sample in group))
+                lines.append(f"echo '>> line {group[0].line}' >&2\nprogram {program.name}")
+                continue
+            for sample in group:
+                lines.append(f"echo '>> line {sample.line}' >&2\n{self.fitted(sample.code, daemon)}")
+        with Incoming(daemon):
+            self.executed("\n".join(lines), daemon, environment, document)
 
-    def python(self, daemon: Daemon, key: str, chosen: Sequence[Sample]) -> None:
-        """One module for all of a document's Python."""
-        lines = []
-        for sample in chosen:
-            lines += [f"import sys; print('>> line {sample.line}', file=sys.stderr)"]
-            lines += [self.fitted(sample.code, daemon, key)]
-        self.executed([sys.executable, "-c", "\n".join(lines)], daemon, key, chosen)
-
-    def fitted(self, code: str, daemon: Daemon, key: str) -> str:
+    def fitted(self, code: str, daemon: Daemon) -> str:
         """The sample with the places of this daemon."""
         for said, meant in (
             ("localhost:8080", f"127.0.0.1:{daemon.http_port}"),
             ("localhost:2525", f"127.0.0.1:{daemon.smtp_port}"),
-            ("e2a_your_key", key),
-            ("@agents.test", "@agents.example.org"),
+            ("9000", str(self.hook_port)),
             ("e2a demo", f"e2a demo --smtp 127.0.0.1:{daemon.smtp_port}"),
             (".venv/bin/", f"{self.bin}/"),
         ):
             code = code.replace(said, meant)
         return code
 
-    @property
+    @functools.cached_property
+    def hook_port(self) -> int:
+        """Where a sample may listen."""
+        return free_port()
+
+    @functools.cached_property
+    def home(self) -> Path:
+        """Where the samples run."""
+        home = self.directory / "home"
+        home.mkdir()
+        return home
+
+    @functools.cached_property
     def bin(self) -> Path:
         """A directory with the commands that an installation has."""
         folder = self.directory / "bin"
-        if not folder.exists():
-            folder.mkdir()
-            modules = {"e2a": ("e2a.cli.main", "main"), "twistd": ("twisted.scripts.twistd", "run")}
-            for name, (module, function) in modules.items():
-                path = folder / name
-                path.write_text(f"#!{sys.executable}\nfrom {module} import {function}\n{function}()\n")
-                path.chmod(0o755)
-            (folder / "python").symlink_to(sys.executable)
+        folder.mkdir()
+        modules = {"e2a": ("e2a.cli.main", "main"), "twistd": ("twisted.scripts.twistd", "run")}
+        for name, (module, function) in modules.items():
+            path = folder / name
+            path.write_text(f"#!{sys.executable}\nfrom {module} import {function}\n{function}()\n")
+            path.chmod(0o755)
+        python = folder / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
         return folder
 
-    def executed(self, command: list[str], daemon: Daemon, key: str, chosen: Iterable[Sample]) -> None:
-        home = self.directory / "home"
-        home.mkdir(exist_ok=True)
-        environment: dict[str, Any] = {
-            **daemon.environment,
-            "HOME": str(home),
-            "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}",
-            "PYTHONPATH": str(CHECKOUT),
-            "PYTHONWARNINGS": "error::DeprecationWarning:__main__",
-            "E2A_URL": daemon.url,
-            "NO_PROXY": "*",
-        }
-        if key:
-            environment |= {"E2A_API_KEY": key, "E2A_AGENT_EMAIL": AGENT}
+    def executed(self, script: str, daemon: Daemon, environment: dict[str, str], document: Path) -> None:
         done = subprocess.run(
-            command,
-            env=environment,
-            cwd=home,
+            ["bash", "-c", script],
+            env={
+                **daemon.environment,
+                "HOME": str(self.home),
+                "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}",
+                "PYTHONPATH": str(CHECKOUT),
+                "PYTHONWARNINGS": "error::DeprecationWarning:__main__",
+                "E2A_URL": daemon.url,
+                "NO_PROXY": "*",
+                **environment,
+            },
+            cwd=self.home,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -138,7 +139,7 @@ class SampleTests(SystemCase):
         )
         if done.returncode:
             where = re.findall(r">> line (\d+)", done.stderr)
-            place = f"{next(iter(chosen)).document.name}:{where[-1] if where else '?'}"
+            place = f"{document.name}:{where[-1] if where else '?'}"
             self.fail(
                 f"the sample at {place} ended with {done.returncode}:\n{done.stderr[-3000:]}{done.stdout[-2000:]}"
             )
@@ -173,7 +174,7 @@ class Incoming:
 
 def _add_tests() -> None:
     for document in DOCUMENTS:
-        if document.name not in ELSEWHERE and any(not sample.why_not for sample in samples(document)):
+        if document.name not in ELSEWHERE and runnable(document):
             name = f"test_{re.sub(r'[^a-z]+', '_', document.stem.lower())}"
 
             def test(self: SampleTests, document: Path = document) -> None:
