@@ -64,17 +64,17 @@ class Browsing:
         kind = json.dumps(["mail", agent_id])
         # Each direction has an order of its own, so a position is one in each.
         uid, sent = self._tokens.read(kind, token) if token else (_ABOVE_ALL, browsing.TOP)
-        found = await self._database.run(
+        came, went = await self._database.run(
             "list mail", _mail, principal, agent_id, int(uid or 0), str(sent), size + 1, self._moment()
         )
+        found = merged(came, went)
         shown = found[:size]
         if len(found) <= size:
             return MailPage(tuple(shown), None)
-        for one in shown:
-            if isinstance(one, InboundMessage):
-                uid = one.uid
-            else:
-                sent = one.id
+        # Nothing that comes later gets before a position, also when a page shows one direction only.
+        uid = min((one.uid for one in shown if isinstance(one, InboundMessage)), default=came[0].uid + 1 if came else 0)
+        ids = (one.id for one in shown if isinstance(one, OutboundMessage))
+        sent = min(ids, default=f"{went[0].id}~" if went else "")
         return MailPage(tuple(shown), self._tokens.make(kind, [uid, sent]))
 
     async def deliveries(self, principal: Principal, agent_id: str, size: int, token: str | None) -> DeliveringPage:
@@ -111,11 +111,11 @@ class Browsing:
 
 async def _mail(
     cur: Cursor, principal: Principal, agent_id: str, uid: int, sent: str, limit: int, now: datetime
-) -> list[InboundMessage | OutboundMessage]:
+) -> tuple[list[InboundMessage], list[OutboundMessage]]:
     await the_agent(cur, principal, agent_id)
     came = await messages.list_inbound(cur, agent_id, "all", uid, limit, now, newest_first=True)
     went = await browsing.list_sent(cur, agent_id, sent, limit, now)
-    return merged(came, went)[:limit]
+    return came, went
 
 
 def merged(came: Sequence[InboundMessage], went: Sequence[OutboundMessage]) -> list[InboundMessage | OutboundMessage]:

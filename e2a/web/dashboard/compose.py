@@ -127,9 +127,11 @@ def _once(view: View, typed: Mapping[str, str]) -> Once | None:
 
 def _problem(error: E2AError) -> Problem:
     if isinstance(error, KeyReuse):
-        return Problem("This was sent already. Sending again sends what is written now as another message.")
+        text = "This was sent already. Sending again sends what is written now as another message."
+        return Problem(text, status=error.status)
     if isinstance(error, AutoReplyBlocked):
-        return Problem("A program sent this message. Say below that you want to answer it all the same.")
+        text = "A program sent this message. Say below that you want to answer it all the same."
+        return Problem(text, status=error.status)
     return problem(error, _FIELDS)
 
 
