@@ -16,6 +16,7 @@ from ..flows.domainkeys import DomainKeys
 from ..flows.domains import Domains
 from ..flows.live import LongPoll
 from ..flows.mailbox import Mailbox
+from ..flows.resending import Resending
 from ..flows.suppressions import Suppressions
 from ..flows.writing import Writing
 from .domainkeys import record_check
@@ -32,6 +33,7 @@ class Flows:
     domains: Domains
     suppressions: Suppressions
     writing: Writing
+    resending: Resending
     waiting: LongPoll
     tokens: PageTokens
 
@@ -75,6 +77,7 @@ def flows(ground: Ground, keys: DomainKeys, hub: Hub, writers: Desk) -> Flows:
         ),
         suppressions=Suppressions(database, tokens),
         writing=writers.writing,
+        resending=writers.resending,
         waiting=waiting,
         tokens=tokens,
     )

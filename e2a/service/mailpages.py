@@ -26,6 +26,6 @@ def mail_sections(
     return [
         AgentPages(flows.agents, flows.domains, flows.delegations, frame, shared_domain=ground.own.shared),
         MessagePages(browsing, flows.mailbox, flows.conversations, reviews.approvals, frame, ground.cpu, smtp=smtp),
-        ComposePages(flows.writing, flows.mailbox, frame, os.urandom),
+        ComposePages(flows.writing, flows.resending, flows.mailbox, frame, os.urandom),
         DeliveryPages(browsing, flows.mailbox, frame),
     ]

@@ -15,7 +15,7 @@ from e2a.core.rules.permissions import ROLE_PERMISSIONS
 from e2a.service import rest
 from e2a.web.dashboard.site import Dashboard
 from tests.support.gateway import GatewayTestCase
-from tests.support.tenants import rows
+from tests.support.tenants import execute, rows
 from tests.web.test_dashboard import Gate, Request
 
 BOT, FRIEND = "bot@agents.test", "friend@agents.test"
@@ -192,6 +192,21 @@ class AgentPageTests(GatewayTestCase):
         page = unescape((await self.get(f"/dashboard/agents/{BOT}/messages/{sent[0].id}")).text)
         self.assertIn("Every recipient's server has accepted it", page)
         self.assertIn(FRIEND, page)
+
+    async def test_sent_again(self) -> None:
+        """What nobody is known to have taken is offered to be sent once more, and nothing else is."""
+        await self.post(f"/dashboard/agents/{BOT}/compose", to=FRIEND, subject="Hello", body="Text")
+        (sent,) = await rows(self.db, "SELECT id FROM messages WHERE direction = 'outbound'")
+        path = f"/dashboard/agents/{BOT}/messages/{sent.id}"
+        self.assertNotIn("Send again", (await self.get(path)).text)
+        self.assertEqual((await self.post(f"{path}/resend")).responseCode, 409)
+        await execute(self.db, "INSERT INTO raw_messages (id, size, data) VALUES ('raw_x', 1, 'x')")
+        await execute(self.db, "UPDATE messages SET status = 'unknown', raw_id = 'raw_x' WHERE id = %s", sent.id)
+        page = (await self.get(path)).text
+        self.assertIn("It probably arrived", page)
+        self.assertIn("Whoever has it already gets a second copy", page)
+        # There is no way out in this test.
+        self.assertEqual((await self.post(f"{path}/resend")).responseCode, 503)
 
     async def test_programs(self) -> None:
         """Mail of a program is answered only by somebody who says so."""

@@ -12,6 +12,7 @@ from e2a.core.rules.drafts import Asked, answer_subject
 from e2a.core.rules.idempotency import Once, once
 from e2a.flows.mailbox import Mailbox
 from e2a.flows.outcomes import Submitted
+from e2a.flows.resending import Resending
 from e2a.flows.writing import Writing
 
 from .agentframe import AgentFrame, agent_path
@@ -29,8 +30,11 @@ _NOTICES = {"sent": "sent", "queued": "queued", "pending_approval": "held"}
 class ComposePages:
     """:param random: for the key by which a form that is sent twice sends one message."""
 
-    def __init__(self, writing: Writing, mailbox: Mailbox, frame: AgentFrame, random: RandomBytes) -> None:
+    def __init__(
+        self, writing: Writing, resending: Resending, mailbox: Mailbox, frame: AgentFrame, random: RandomBytes
+    ) -> None:
         self._writing = writing
+        self._resending = resending
         self._mailbox = mailbox
         self._frame = frame
         self._random = random
@@ -49,7 +53,7 @@ class ComposePages:
             )
         except E2AError as error:
             return await self._new(view, typed, _problem(error))
-        return _done(view, made)
+        return _done(made)
 
     async def _new(self, view: View, typed: Mapping[str, str], found: Problem | None) -> Html:
         values = await self._frame.values(view, "mail")
@@ -76,7 +80,7 @@ class ComposePages:
             )
         except E2AError as error:
             return await self._reply(view, typed, _problem(error), blocked=isinstance(error, AutoReplyBlocked))
-        return _done(view, made)
+        return _done(made)
 
     async def _reply(
         self, view: View, typed: Mapping[str, str], found: Problem | None, *, blocked: bool = False
@@ -102,7 +106,11 @@ class ComposePages:
 
     @page("POST", "/dashboard/agents/{email}/test", action="messages:send")
     async def test(self, view: View) -> Any:
-        return _done(view, await self._writing.test(view.principal, view.agent_id, wait=WAIT))
+        return _done(await self._writing.test(view.principal, view.agent_id, wait=WAIT))
+
+    @page("POST", "/dashboard/agents/{email}/messages/{id}/resend", action="messages:send")
+    async def resend(self, view: View) -> Any:
+        return _done(await self._resending.resend(view.principal, view.path["id"], wait=WAIT))
 
     def _key(self) -> str:
         return self._random(16).hex()
@@ -135,6 +143,6 @@ def _problem(error: E2AError) -> Problem:
     return problem(error, _FIELDS)
 
 
-def _done(view: View, made: Submitted) -> Redirect:
+def _done(made: Submitted) -> Redirect:
     message = made.message
-    return Redirect(f"{agent_path(view.agent_id)}/messages/{message.id}", _NOTICES.get(message.status, ""))
+    return Redirect(f"{agent_path(message.agent_id)}/messages/{message.id}", _NOTICES.get(message.status, ""))
