@@ -79,6 +79,7 @@ class PlainTests(SynchronousTestCase):
             (received(spf={"result": "pass", "domain": "other.test"}), "warn", "another domain than it names"),
             (received(defects=("nul",), dkim=[dkim("pass", aligned=True)]), "bad", "header is damaged"),
             (received(sender=""), "warn", "nobody has signed it"),
+            (received(dkim=[dkim("pass", aligned=True)]), "warn", "From field can be misread"),
         )
         for message, level, why in cases:
             plain = plainly(message)

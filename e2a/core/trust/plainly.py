@@ -112,6 +112,10 @@ def _unproven(message: InboundMessage, sender: str, domain: str) -> Plain:
 def _why(found: Mapping[str, Any], domain: str) -> str:
     spf = str(found.get("spf", {}).get("result", "none"))
     signatures = found.get("dkim", ())
+    aligned = any(one["result"] == "pass" and one["aligned"] for one in signatures)
+    if aligned and found.get("dmarc", {}).get("result") != "fail":
+        # The domain was proven, so it is the field itself.
+        return "Its From field can be misread: it names several senders, or shows an address that is not the sender's."
     if spf in ("fail", "softfail"):
         server = "It came from a server that its sender's domain does not send from (SPF failed)"
     elif spf == "pass":
