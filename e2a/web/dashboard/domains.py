@@ -48,7 +48,7 @@ class DomainPages:
         shown, after = page_of(claims, lambda claim: claim.name, view.query.get("after", ""), PAGE)
         keys = await self._domains.keys(shown)
         values = {
-            "domains": [(claim, keys.get(claim.id)) for claim in shown],
+            "domains": [(claim, self._signs(keys.get(claim.id, ()))) for claim in shown],
             "after": after,
             "problem": "" if error is None else error.text,
             "problem_field": "domain",
@@ -59,21 +59,21 @@ class DomainPages:
     @page("GET", PLACE + "/{domain}", action="domains:read")
     async def show(self, view: View) -> Any:
         """Without asking DNS, so that the page is there at once; with ``check`` with what DNS says now."""
-        domain, key, records = await self._domains.records(view.principal, view.path["domain"])
+        domain, keys, records = await self._domains.records(view.principal, view.path["domain"])
         checked = "check" in view.query
         if checked:
             domain, records = await self._domains.report(view.principal, domain.name)
-        return self._page(domain, key, records, checked)
+        return self._page(domain, keys, records, checked)
 
     @page("POST", PLACE + "/{domain}/verify", action="domains:write")
     async def verify(self, view: View) -> Any:
         try:
             domain, _ = await self._domains.verify(view.principal, view.path["domain"])
         except (PreconditionFailed, Conflict, Unavailable) as error:
-            domain, key, records = await self._domains.records(view.principal, view.path["domain"])
+            domain, keys, records = await self._domains.records(view.principal, view.path["domain"])
             if isinstance(error, PreconditionFailed):
                 _, records = await self._domains.report(view.principal, domain.name)
-            return self._page(domain, key, records, isinstance(error, PreconditionFailed), error)
+            return self._page(domain, keys, records, isinstance(error, PreconditionFailed), error)
         return Redirect(f"{PLACE}/{domain.name}?check=1", "verified")
 
     @page("POST", PLACE + "/{domain}/delete", action="domains:write")
@@ -81,18 +81,32 @@ class DomainPages:
         try:
             await self._domains.release(view.principal, view.path["domain"])
         except BadRequest as error:
-            domain, key, records = await self._domains.records(view.principal, view.path["domain"])
-            return self._page(domain, key, records, False, error)
+            domain, keys, records = await self._domains.records(view.principal, view.path["domain"])
+            return self._page(domain, keys, records, False, error)
         return Redirect(PLACE, "deleted")
 
+    @page("POST", PLACE + "/{domain}/key", action="domains:write")
+    async def rotate(self, view: View) -> Any:
+        """Another DKIM key, which signs once its record was seen."""
+        domain = await self._domains.rotate_key(view.principal, view.path["domain"])
+        return Redirect(f"{PLACE}/{domain.name}", "added")
+
+    def _signs(self, keys: Sequence[Key]) -> bool:
+        return any(self._domains.state(key) == "active" for key in keys)
+
     def _page(
-        self, domain: Domain, key: Key, records: Sequence[Record], checked: bool, error: E2AError | None = None
+        self,
+        domain: Domain,
+        keys: Sequence[Key],
+        records: Sequence[Record],
+        checked: bool,
+        error: E2AError | None = None,
     ) -> Html:
-        order = list(PURPOSES)
         values = {
             "domain": domain,
-            "key": key,
-            "records": sorted(records, key=lambda record: order.index(record.purpose)),
+            "signs": self._signs(keys),
+            "key_waits": any(self._domains.state(key) == "pending" for key in keys),
+            "records": _in_order(records),
             "purposes": PURPOSES,
             "checked": checked,
             "complete": checked and domain.verified and all(record.status == "found" for record in records),
@@ -100,3 +114,14 @@ class DomainPages:
             "problem": "" if error is None else error.text,
         }
         return Html("domain.html", values, 200 if error is None else error.status)
+
+
+def _in_order(records: Sequence[Record]) -> list[tuple[str, Record]]:
+    """The records by importance, each with a name of its own: there can be several DKIM keys."""
+    order = list(PURPOSES)
+    counted: dict[str, int] = {}
+    named = []
+    for record in sorted(records, key=lambda record: order.index(record.purpose)):
+        counted[record.purpose] = number = counted.get(record.purpose, 0) + 1
+        named.append((record.purpose if number == 1 else f"{record.purpose}-{number}", record))
+    return named

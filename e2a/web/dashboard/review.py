@@ -43,8 +43,8 @@ STANDING = {
     "expired_rejected": ("Nobody decided in time, so it is not sent", "bad"),
 }
 _FIELDS = {"body_text": "text", "body_html": "html"}
-#: The field at the beginning of a complaint, as the REST interface calls it.
-_ENTRY = re.compile(r"\A(?:(to|cc|bcc)\[(\d+)\]|body_(text|html))")
+#: A field in a complaint, as the REST interface calls it.
+_ENTRY = re.compile(r"\A(to|cc|bcc)\[(\d+)\]|\bbody_(text|html)\b")
 _SEPARATORS = re.compile(r"[\s,;]+")
 _BREAKS = re.compile(r"\r\n|\r")
 
@@ -213,7 +213,7 @@ def _entry(match: re.Match[str]) -> str:
     """The field as the form calls it."""
     name, index, body = match.groups()
     if body:
-        return "HTML" if body == "html" else "Text"
+        return "HTML" if body == "html" else "text"
     return f"{name.capitalize()}: address {int(index) + 1}"
 
 
