@@ -302,6 +302,8 @@ class Agents:
         """Delete the agent with its mail, deliveries and keys.
 
         :raises NotFound: as ``get``.
+        :raises Forbidden: its mail is reviewed, and the caller may not decide reviews: registered anew, under the same
+            address, it would send without review.
         :raises Conflict: it is the operator's mailbox.
         """
         await self.get(principal, agent_id)
@@ -313,7 +315,9 @@ class Agents:
     async def _delete(self, cur: Cursor, principal: Principal, agent_id: str) -> None:
         if not await store.lock_mailbox(cur, principal.organisation_id, agent_id):
             raise NotFound
-        await lock_agent(cur, principal, agent_id)
+        agent = await lock_agent(cur, principal, agent_id)
+        if agent.hitl_enabled:
+            require(principal, "reviews:decide")
         messages = await forget_agent(cur, agent_id)
         await store.drop_agent(cur, principal.organisation_id, agent_id)
         await audit.record(cur, principal, "agent.deleted", "agent", agent_id, messages=messages)

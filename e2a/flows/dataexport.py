@@ -163,12 +163,14 @@ class DataExport:
         self, cur: Cursor, text: _Text, principal: Principal, file_of: Callable[[Any], str] | None
     ) -> None:
         organisation_id, user_id = principal.organisation_id, principal.user_id
-        head = await store.head(cur, organisation_id, user_id)
+        # A key belongs to one organisation: what the person is elsewhere is not its business.
+        within = organisation_id if principal.key_id is not None else None
+        head = await store.head(cur, organisation_id, user_id, within)
         await text.add(store.opening, self._moment(), head)
         for section in store.SECTIONS:
             await text.add(store.list_begin, section.name)
             first = True
-            values = {"organisation": organisation_id, "user": user_id}
+            values = {"organisation": organisation_id, "user": user_id, "within": within}
             async for rows in store.walk(cur, section.sql, values):
                 await text.add(store.entries, rows, section.optional, first)
                 first = False

@@ -19,10 +19,10 @@ from twisted.python.failure import Failure
 
 from e2a.core import ids
 from e2a.core.entities import Origin, Principal
-from e2a.core.errors import BadRequest, Conflict, Unauthenticated
+from e2a.core.errors import BadRequest, Conflict, Forbidden, Unauthenticated
 from e2a.core.rules.permissions import require_whole_account
 from e2a.core.trust.sealing import Sealer
-from e2a.store import audit
+from e2a.store import audit, invitations
 from e2a.store import erasure as store
 from e2a.store.rows import Cursor
 
@@ -85,7 +85,7 @@ class Erasure:
 
         :returns: how many rows of each kind went, ``<kind>_deleted``, and ``user_deleted``.
         :raises BadRequest: it is not confirmed; ``field`` is ``confirm``.
-        :raises Forbidden: the key sees only a part of the organisation.
+        :raises Forbidden: the key sees only a part of the organisation, or its owner belongs to others as well.
         :raises Conflict: an organisation with other members would be without an owner.
         :raises Unavailable: the database went away; what has begun is finished later.
         """
@@ -118,6 +118,11 @@ class Erasure:
         if user is None:
             raise Unauthenticated
         mine = await store.belongings(cur, user_id)
+        if principal.key_id is not None and any(one.organisation_id != principal.organisation_id for one in mine):
+            raise Forbidden(
+                "this key belongs to one of several organisations of its owner; sign in to delete the account with all"
+                " of them"
+            )
         alone = [one.organisation_id for one in mine if not one.others]
         for one in mine:
             if one.role == "owner" and one.others and "owner" not in one.others:
@@ -130,6 +135,7 @@ class Erasure:
             if one.others:
                 there = replace(principal, organisation_id=one.organisation_id)
                 await audit.record(cur, there, "member.left", "member", user_id, account="deleted")
+                await invitations.revoke_of(cur, one.organisation_id, user_id, ())
         # Of the person themselves nothing is said: no id, no address, no place.
         nameless = Principal(OPERATOR, "", frozenset(), origin=Origin(request_id=principal.origin.request_id))
         await audit.record(cur, nameless, "account.deleted", "account", organisations=len(alone), rows=counts)

@@ -78,7 +78,7 @@ class Invitations:
 
         :returns: the invitation; and its link when the deployment cannot send mail, for the caller to hand over.
         :raises BadRequest: not an address, or not a role; ``field`` says which.
-        :raises Forbidden: only an owner invites an owner.
+        :raises Forbidden: only an owner invites an owner; or the role may do more than the key that asks.
         :raises Conflict: they are a member already, or there are too many.
         :raises TooManyRequests: too many were asked, or this address too often.
         :raises RecipientSuppressed: mail to the address came back.
@@ -90,6 +90,7 @@ class Invitations:
         organisation_id, moment = principal.organisation_id, self._moment()
         await organisations.lock_organisation(cur, organisation_id)
         rules.check_appointment(await actor_role(cur, principal), None, role)
+        rules.check_grant(principal.permissions, None, role)
         if await members.find_member(cur, organisation_id, email) is not None:
             raise Conflict("this person is a member already")
         if len(await invitations.list_open(cur, organisation_id, moment)) >= rules.MOST_INVITATIONS:

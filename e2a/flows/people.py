@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from e2a.core import ids
@@ -12,7 +12,7 @@ from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound
 from e2a.core.rules import members as rules
 from e2a.core.rules.permissions import require_whole_account
 from e2a.core.trust.sealing import Sealer
-from e2a.store import audit, members, organisations
+from e2a.store import audit, invitations, members, organisations
 from e2a.store.rows import Cursor
 
 from .ports import Transactions
@@ -69,7 +69,8 @@ class People:
         await organisations.add_organisation(cur, made, name, personal=False)
         await make_secret(cur, made, DEFAULT_NAME, self._sealer, self._random)
         await members.add_member(cur, made, principal.user_id, "owner")
-        await audit.record(cur, principal, "organisation.created", "organisation", made)
+        # The log of where the person comes from is others' to read.
+        await audit.record(cur, replace(principal, organisation_id=made), "organisation.created", "organisation", made)
         return await _organisation(cur, made)
 
     async def organisation(self, principal: Principal) -> Organisation:
@@ -94,7 +95,7 @@ class People:
         return await self._database.run("list members", members.list_members, principal.organisation_id)
 
     async def change_role(self, principal: Principal, user_id: str, role: str) -> Membership:
-        """Their keys and sessions lose at once what the new role does not give.
+        """Their keys, sessions and open invitations lose at once what the new role does not give.
 
         :raises BadRequest: there is no such role.
         :raises NotFound: not a member.
@@ -108,13 +109,14 @@ class People:
         member = await self._checked(cur, principal, user_id, role)
         if member.role != role:
             await members.change_role(cur, member.organisation_id, user_id, role)
+            await invitations.revoke_of(cur, member.organisation_id, user_id, rules.appointable(role))
             await audit.record(cur, principal, "member.role_changed", "member", user_id, before=member.role, after=role)
         changed = await members.get_member(cur, member.organisation_id, user_id)
         assert changed is not None
         return changed
 
     async def remove(self, principal: Principal, user_id: str) -> None:
-        """Their keys to the organisation are revoked.
+        """Their keys to the organisation are revoked, and their open invitations.
 
         :raises NotFound: not a member.
         :raises Forbidden: see ``core.rules.members``.
@@ -148,6 +150,7 @@ class People:
 
     async def _drop(self, cur: Cursor, principal: Principal, user_id: str, action: str) -> None:
         await members.remove_member(cur, principal.organisation_id, user_id)
+        await invitations.revoke_of(cur, principal.organisation_id, user_id, ())
         await audit.record(cur, principal, action, "member", user_id)
 
     async def _checked(self, cur: Cursor, principal: Principal, user_id: str, role: Role | None) -> Membership:
@@ -158,6 +161,7 @@ class People:
         if member is None:
             raise NotFound
         rules.check_appointment(await actor_role(cur, principal), member.role, role)
+        rules.check_grant(principal.permissions, member.role, role)
         _, owners = await members.count_members(cur, organisation_id)
         rules.check_owners(owners, member.role, role)
         return member

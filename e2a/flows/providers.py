@@ -21,6 +21,9 @@ CACHE_SECONDS = 3600.0
 #: Seconds between two looks at the keys because of a token whose key is not among them.
 REFRESH_SECONDS = 60.0
 
+#: Characters of an address (RFC 5321 4.5.3.1.3, without the angle brackets).
+LONGEST_ADDRESS = 254
+
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -121,7 +124,7 @@ class Provider:
         return Person(
             issuer=metadata.issuer,
             subject=claims["sub"],
-            email=_text(claims.get("email"), 254),
+            email=_address(claims.get("email")),
             # Some providers send the word instead of the truth value.
             verified=verified is True or verified == "true" or (verified is None and self.settings.trust_email),
             name=_text(claims.get("name"), 200),
@@ -255,6 +258,13 @@ def _text(value: Any, longest: int) -> str:
     if not isinstance(value, str):
         return ""
     return "".join(char for char in value if char.isprintable()).strip()[:longest]
+
+
+def _address(value: Any) -> str:
+    """The address as the provider says it; "" when it is none. One that had to be cleaned first would be another one,
+    which the provider does not vouch for.
+    """
+    return value if isinstance(value, str) and value == _text(value, LONGEST_ADDRESS) else ""
 
 
 def _failed(reason: str) -> ProviderFailed:

@@ -29,7 +29,8 @@ SHORT = 65_536
 class Section:
     """A list of the export.
 
-    :ivar sql: answers its rows, oldest first; its parameters are ``organisation`` and ``user``.
+    :ivar sql: answers its rows, oldest first; its parameters are ``organisation``, ``user`` and ``within``: the only
+        organisation of the person's that the caller sees, NULL for all.
     :ivar tables: the tables that it takes whole.
     :ivar optional: what is left out of a row where it is null.
     """
@@ -107,7 +108,8 @@ SECTIONS: tuple[Section, ...] = (
         "sessions",
         """
         SELECT id, user_id, organisation_id, created_at, expires_at, last_used_at, client_ip, user_agent
-        FROM user_sessions WHERE user_id = %(user)s ORDER BY created_at, id
+        FROM user_sessions WHERE user_id = %(user)s
+            AND (%(within)s::text IS NULL OR organisation_id = %(within)s) ORDER BY created_at, id
         """,
         ("user_sessions",),
     ),
@@ -266,7 +268,7 @@ _ORGANISATION = """
 """
 _MEMBERSHIPS = """
     SELECT o.id, o.name, m.role, m.created_at FROM memberships m JOIN organisations o ON o.id = m.organisation_id
-    WHERE m.user_id = %s ORDER BY m.created_at, o.id
+    WHERE m.user_id = %(user)s AND (%(within)s::text IS NULL OR o.id = %(within)s) ORDER BY m.created_at, o.id
 """
 _IDS = f"SELECT id FROM messages WHERE agent_id IN {_AGENTS} ORDER BY id"
 _MESSAGES = """
@@ -287,11 +289,14 @@ _OPTIONAL_OF_MESSAGES = frozenset(
 _NOT_SHOWN = frozenset({"data", "raw_id"})
 
 
-async def head(cur: Cursor, organisation_id: str, user_id: str) -> dict[str, Any]:
-    """The parts that are no lists of the organisation's: the person, their organisations, this one."""
+async def head(cur: Cursor, organisation_id: str, user_id: str, within: str | None) -> dict[str, Any]:
+    """The parts that are no lists of the organisation's: the person, their organisations, this one.
+
+    :param within: as in ``Section``.
+    """
     user = await maybe(cur, _USER, (user_id,), lambda row: User(*row))
     organisation = await maybe(cur, _ORGANISATION, (user_id, organisation_id), lambda row: row._asdict())
-    memberships = await many(cur, _MEMBERSHIPS, (user_id,), lambda row: row._asdict())
+    memberships = await many(cur, _MEMBERSHIPS, {"user": user_id, "within": within}, lambda row: row._asdict())
     return {"user": user, "organisation": organisation, "memberships": memberships}
 
 

@@ -103,7 +103,7 @@ _NEXT = """
 _REVIEWERS = """
     SELECT u.email FROM memberships s JOIN users u ON u.id = s.user_id
     WHERE s.organisation_id = %s AND s.role IN ('owner', 'admin') AND NOT EXISTS (
-        SELECT FROM agents a WHERE a.id = regexp_replace(lower(u.email), '\\+[^@]*@', '@')
+        SELECT FROM agents a WHERE a.id IN (lower(u.email), regexp_replace(lower(u.email), '\\+[^@]*@', '@'))
     )
     ORDER BY s.created_at, u.id LIMIT %s
 """

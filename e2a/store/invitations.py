@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +35,10 @@ _REVOKE_FOR = """
     UPDATE invitations SET revoked_at = %(now)s
     WHERE organisation_id = %(organisation)s AND lower(email) = lower(%(email)s) AND accepted_at IS NULL
         AND revoked_at IS NULL
+"""
+_REVOKE_OF = """
+    UPDATE invitations SET revoked_at = now()
+    WHERE organisation_id = %s AND invited_by = %s AND role <> ALL (%s) AND accepted_at IS NULL AND revoked_at IS NULL
 """
 _ACCEPT = "UPDATE invitations SET accepted_at = %s WHERE id = %s"
 
@@ -68,6 +73,11 @@ async def add_invitation(
 async def revoke(cur: Cursor, organisation_id: str, invitation_id: str, now: datetime) -> bool:
     """False when there is no such invitation, or it is over."""
     return bool(await execute(cur, _REVOKE, {"id": invitation_id, "organisation": organisation_id, "now": now}))
+
+
+async def revoke_of(cur: Cursor, organisation_id: str, user_id: str, kept: Sequence[Role]) -> None:
+    """End the open invitations that this person made, except to these roles."""
+    await execute(cur, _REVOKE_OF, (organisation_id, user_id, list(kept)))
 
 
 async def by_token(cur: Cursor, digest: bytes, *, lock: bool = False) -> Invitation | None:

@@ -293,6 +293,19 @@ class AccountTests(Case):
         await self.refused(Forbidden, self.sign_in(email_verified=False))
         await self.sign_in(email_verified=None)
 
+    async def test_address_is_taken_literally(self) -> None:
+        """An address that only looks like an account's opens nothing: none is made to fit by leaving characters out."""
+        await bootstrap_user(self.db, "ana@people.test", SEALER, os.urandom)
+        for email in (
+            "an\u200ba@people.test",
+            "ana@people.test\u2060",
+            "ana@people.test ",
+            "\tana@people.test",
+            f"{'a' * 64}@{'.'.join(['b' * 60] * 3)}.people.test"[:254] + ".elsewhere.test",
+        ):
+            await self.refused(Forbidden, self.sign_in(email=email))
+        self.assertEqual(len(await rows(self.db, "SELECT 1 FROM users")), 1)
+
     async def test_invited_only(self) -> None:
         """Where sign-up is not open, only people with an account, an open invitation or the right domain come in."""
         self.make(open_to_all=False)

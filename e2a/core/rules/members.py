@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from e2a.core.entities import Role
 from e2a.core.errors import BadRequest, Conflict, Forbidden
+
+from .permissions import ROLE_PERMISSIONS
 
 ROLES: tuple[Role, ...] = ("owner", "admin", "member")
 
@@ -31,10 +34,34 @@ def check_appointment(actor: Role, before: Role | None, after: Role | None) -> N
     :param after: None: they go.
     :raises Forbidden: members appoint nobody; only an owner makes an owner or touches one.
     """
-    if actor == "member":
+    given = appointable(actor)
+    if not given:
         raise Forbidden("only owners and admins manage members")
-    if actor != "owner" and "owner" in (before, after):
+    if "owner" not in given and "owner" in (before, after):
         raise Forbidden("only an owner can appoint, change or remove an owner")
+
+
+def check_grant(permissions: Iterable[str], before: Role | None, after: Role | None) -> None:
+    """Refuse a role that may do more than the credential which gives it: a key would otherwise reach what it was not
+    given by way of a person.
+
+    :param permissions: what the credential allows.
+    :param before: the role that somebody has already; None: they come.
+    :param after: None: they go.
+    :raises Forbidden: it does.
+    """
+    if after is None:
+        return
+    had = ROLE_PERMISSIONS[before] if before is not None else frozenset[str]()
+    if not ROLE_PERMISSIONS[after] <= had.union(permissions):
+        raise Forbidden(f"this credential cannot make somebody {after}: it may do less itself")
+
+
+def appointable(actor: Role) -> tuple[Role, ...]:
+    """The roles that somebody with this one can give."""
+    if actor == "member":
+        return ()
+    return ROLES if actor == "owner" else tuple(role for role in ROLES if role != "owner")
 
 
 def check_owners(owners: int, before: Role, after: Role | None) -> None:
