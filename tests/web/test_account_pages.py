@@ -20,7 +20,7 @@ from e2a.web.dashboard.rendering import lasting
 from e2a.web.dashboard.routing import page_of
 from tests.support.pages import PageTestCase
 from tests.support.signin import ORIGIN
-from tests.support.tenants import SEALER, rows
+from tests.support.tenants import SEALER, execute, rows
 
 KEY = re.compile(r"e2a_[0-9a-f]{64}")
 
@@ -135,6 +135,19 @@ class AccountPageTests(PageTestCase):
         refused = await self.post("/dashboard/domains/corp.test/delete")
         self.assertEqual(refused.responseCode, 400)
         self.assertIn('role="alert"', refused.text)
+
+    async def test_another_key(self) -> None:
+        """A domain that signs can be given another key, whose record is shown beside the present one's."""
+        await self.post("/dashboard/domains", domain="corp.test")
+        await self.post("/dashboard/domains/corp.test/verify")
+        self.assertNotIn("Make another DKIM key", (await self.get("/dashboard/domains/corp.test")).text)
+        await execute(self.db, "UPDATE dkim_keys SET active_at = now()")
+        self.assertIn("Make another DKIM key", (await self.get("/dashboard/domains/corp.test")).text)
+        self.assertEqual((await self.post("/dashboard/domains/corp.test/key")).responseCode, 303)
+        page = (await self.get("/dashboard/domains/corp.test")).text
+        self.assertEqual(page.count("v=DKIM1; k=rsa; p="), 4)
+        self.assertEqual(len(set(re.findall(r'id="state-([^"]*)"', page))), 6)
+        self.assertNotIn("Make another DKIM key", page)
 
     async def test_bad_domain(self) -> None:
         """What is no domain is said so, beside what was typed."""
