@@ -191,6 +191,7 @@ class AgentPageTests(GatewayTestCase):
         self.assertEqual(len(await rows(self.db, "SELECT id FROM messages WHERE direction = 'outbound'")), 2)
         page = unescape((await self.get(f"/dashboard/agents/{BOT}/messages/{sent[0].id}")).text)
         self.assertIn("Every recipient's server has accepted it", page)
+        self.assertEqual((await self.get(f"/dashboard/agents/{FRIEND}/messages/{sent[0].id}")).responseCode, 404)
         self.assertIn(FRIEND, page)
 
     async def test_sent_again(self) -> None:
