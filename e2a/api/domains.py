@@ -70,6 +70,18 @@ class DomainsResource:
         return {name: shown[name] for name in ("domain", "verified", "verified_at")} | {"records": _reported(records)}
 
     @route(
+        "POST",
+        "/api/v1/domains/{domain}/dkim/rotate",
+        action="domains:write",
+        summary="Make another DKIM key; the present one signs until the record of the new one is seen in DNS",
+        answers={200: models.Domain},
+        errors=(404, 409),
+    )
+    async def rotate_key(self, call: Call) -> Any:
+        (shown,) = await self._shown(await self._domains.rotate_key(call.principal, call.path["domain"]))
+        return shown
+
+    @route(
         "DELETE",
         "/api/v1/domains/{domain}",
         action="domains:write",
@@ -83,24 +95,32 @@ class DomainsResource:
 
     async def _shown(self, *domains: Domain) -> list[dict[str, Any]]:
         keys = await self._domains.keys(domains)
-        return [_shown(domain, self._mx, keys.get(domain.id)) for domain in domains]
+        return [self._described(domain, keys.get(domain.id, ())) for domain in domains]
 
+    def _described(self, domain: Domain, keys: Sequence[Key]) -> dict[str, Any]:
+        records = [self._key(key) for key in keys]
+        shown = {
+            "domain": domain.name,
+            "verified": domain.verified,
+            "verification_token": domain.verification_token,
+            "dns_records": {
+                "mx": {"host": "@", "value": self._mx, "priority": 10},
+                "txt": {"host": "@", "value": domain.verification_token},
+                "dkim": {name: records[0][name] for name in ("host", "value", "active")} if records else None,
+            },
+            "dkim_keys": records,
+            "created_at": exact(domain.created_at),
+        }
+        if domain.verified_at is not None:
+            shown["verified_at"] = exact(domain.verified_at)
+        return shown
 
-def _shown(domain: Domain, mx: str, key: Key | None) -> dict[str, Any]:
-    shown = {
-        "domain": domain.name,
-        "verified": domain.verified,
-        "verification_token": domain.verification_token,
-        "dns_records": {
-            "mx": {"host": "@", "value": mx, "priority": 10},
-            "txt": {"host": "@", "value": domain.verification_token},
-            "dkim": key and {"host": key.host, "value": key.record, "active": key.active_at is not None},
-        },
-        "created_at": exact(domain.created_at),
-    }
-    if domain.verified_at is not None:
-        shown["verified_at"] = exact(domain.verified_at)
-    return shown
+    def _key(self, key: Key) -> dict[str, Any]:
+        state = self._domains.state(key)
+        shown = {"host": key.host, "value": key.record, "active": state == "active", "state": state}
+        if key.removable_at is not None:
+            shown["removable_at"] = exact(key.removable_at)
+        return shown
 
 
 def _reported(records: Sequence[Record]) -> list[dict[str, Any]]:

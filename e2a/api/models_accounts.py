@@ -136,6 +136,18 @@ class DkimRecord(TxtRecord):
     active: bool = Field(description="Whether mail is signed with it: it was seen in DNS, and the domain is verified.")
 
 
+class DkimKey(DkimRecord):
+    """A DKIM key of a domain, by the record to publish."""
+
+    state: Literal["pending", "active", "retiring", "removable"] = Field(
+        description=(
+            "pending: signs once its record is seen in DNS; active: signs; retiring: the former key, whose record is to"
+            " stay until removable_at; removable: its record is of no use any more."
+        )
+    )
+    removable_at: str = Field("", description="Absent unless another key took over.")
+
+
 class DnsRecords(Shape):
     mx: MxRecord
     txt: TxtRecord
@@ -146,7 +158,10 @@ class Domain(Shape):
     domain: str
     verified: bool = Field(description="Whether the claim is proven, and mail for the domain accepted.")
     verification_token: str = Field(description="The text of the TXT record that proves the claim.")
-    dns_records: DnsRecords = Field(description="What to publish; @ is the domain itself.")
+    dns_records: DnsRecords = Field(
+        description="What to publish; @ is the domain itself. dkim is the key that signs, or the first one."
+    )
+    dkim_keys: list[DkimKey] = Field(description="All of them: the one that signs, the next one, former ones.")
     created_at: str
     verified_at: str = Field("", description="Absent until verified.")
 

@@ -85,6 +85,24 @@ def check(session: Session, domain: str) -> None:
             out.line(f"  {one_line(each['hint'])}")
 
 
+@client_command(domains, "rotate-key")
+@click.argument("domain")
+def rotate_key(session: Session, domain: str) -> None:
+    """Make another DKIM key. The present one signs until the new record is seen in DNS."""
+    done = session.server.post(path_of("domains", domain, "dkim", "rotate"))
+    out = session.out
+    if out.as_json:
+        out.document(done)
+        return
+    for each in done["dkim_keys"]:
+        word = out.good(each["state"]) if each["state"] == "active" else out.warn(each["state"])
+        out.line(f"{word}: TXT  {one_line(each['host'])}  {one_line(each['value'])}")
+        if each.get("removable_at"):
+            out.line(f"  Leave it in DNS until {one_line(each['removable_at'])}")
+    if any(each["state"] == "pending" for each in done["dkim_keys"]):
+        out.hint(f"Publish the pending record beside the other, then: e2a domains verify {done['domain']}")
+
+
 @client_command(domains, "delete")
 @click.argument("domain")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask (asked on a terminal only).")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar, cast
 
 from e2a.core import ids
@@ -14,7 +16,7 @@ from e2a.core.rules.limits import Quotas
 from e2a.core.rules.permissions import require_whole_account
 from e2a.store import audit
 from e2a.store import domains as store
-from e2a.store.dkimkeys import DkimKey
+from e2a.store.dkimkeys import DkimKey, KeyState
 from e2a.store.organisations import lock_organisation
 from e2a.store.rows import Cursor
 from e2a.verify.questions import Answer, Check
@@ -22,7 +24,7 @@ from e2a.verify.records import RecordReport
 from e2a.verify.records import check as record_check
 
 from .domainkeys import DomainKeys
-from .ports import Changed, Transactions, nobody
+from .ports import Changed, Now, Transactions, nobody
 from .quotas import check_domains
 
 T = TypeVar("T")
@@ -34,8 +36,8 @@ MOST_DOMAINS = 500
 Record: TypeAlias = RecordReport
 #: A domain's DKIM key.
 Key: TypeAlias = DkimKey
-#: ``(name, token, key) -> records``: asks DNS for every record that a domain should have.
-CheckRecords = Callable[[str, str, DkimKey], Awaitable[Sequence[Record]]]
+#: ``(name, token, keys) -> records``: asks DNS for every record that a domain should have.
+CheckRecords = Callable[[str, str, Sequence[DkimKey]], Awaitable[Sequence[Record]]]
 
 
 class Domains:
@@ -51,6 +53,7 @@ class Domains:
         keys: DomainKeys,
         check_records: CheckRecords,
         random: ids.RandomBytes,
+        now: Now,
         *,
         own: OwnNames,
         production: bool,
@@ -61,6 +64,7 @@ class Domains:
         self._keys = keys
         self._check_records = check_records
         self._random = random
+        self._now = now
         self._own = own
         self._production = production
         self._changed = changed
@@ -71,9 +75,14 @@ class Domains:
         require_whole_account(principal)
         return await self._database.run("list domains", store.list_domains, principal.organisation_id)
 
-    async def keys(self, domains: Sequence[Domain]) -> dict[int, DkimKey]:
-        """The DKIM key that each of these publishes, by domain id; a domain that has none yet is left out."""
-        return await self._keys.newest([domain.id for domain in domains])
+    async def keys(self, domains: Sequence[Domain]) -> dict[int, list[DkimKey]]:
+        """Every DKIM key of each of these, by domain id: first the one that signs, or while there is none the one to
+        publish. A domain that has none yet is left out."""
+        return await self._keys.all([domain.id for domain in domains])
+
+    def state(self, key: DkimKey) -> KeyState:
+        """Where the key is in its life, now."""
+        return key.state(self._moment())
 
     async def claim(self, principal: Principal, text: str) -> Domain:
         """A claim on the name: new, or as it was made before, with the same token.
@@ -111,24 +120,75 @@ class Domains:
         domain, _, records = await self._report(principal, text)
         return domain, records
 
-    async def records(self, principal: Principal, text: str) -> tuple[Domain, DkimKey, Sequence[Record]]:
-        """A claim, its DKIM key, and the records that it should have; DNS is not asked, so each is ``deferred``.
+    async def records(self, principal: Principal, text: str) -> tuple[Domain, Sequence[DkimKey], Sequence[Record]]:
+        """A claim, its DKIM keys as ``keys`` orders them, and the records that it should have; DNS is not asked, so
+        each is ``deferred``.
 
         :raises NotFound: no claim of the organisation.
         """
         domain = await self._own_domain(principal, text)
-        key = (await self.keys([domain])).get(domain.id) or await self._keys.ensure(domain.id)
-        if key is None:
-            raise NotFound
-        check = record_check(domain.name, domain.verification_token, self._own.smtp, key.host, key.record)
-        return domain, key, _unanswered(check)
+        keys = await self._every_key(domain)
+        published = [(key.host, key.record) for key in self._published(keys)]
+        check = record_check(domain.name, domain.verification_token, self._own.smtp, published)
+        return domain, keys, self._explained(domain, keys, _unanswered(check))
 
-    async def _report(self, principal: Principal, text: str) -> tuple[Domain, DkimKey, Sequence[Record]]:
+    async def _report(self, principal: Principal, text: str) -> tuple[Domain, Sequence[DkimKey], Sequence[Record]]:
         domain = await self._own_domain(principal, text)
+        keys = await self._every_key(domain)
+        records = await self._check_records(domain.name, domain.verification_token, self._published(keys))
+        return domain, keys, self._explained(domain, keys, records)
+
+    async def _every_key(self, domain: Domain) -> Sequence[DkimKey]:
+        keys = (await self.keys([domain])).get(domain.id)
+        if keys is not None:
+            return keys
         key = await self._keys.ensure(domain.id)
         if key is None:
             raise NotFound
-        return domain, key, await self._check_records(domain.name, domain.verification_token, key)
+        return [key]
+
+    def _published(self, keys: Sequence[DkimKey]) -> Sequence[DkimKey]:
+        """Those of them whose records should be in DNS."""
+        return [key for key in keys if self.state(key) != "removable"]
+
+    def _explained(self, domain: Domain, keys: Sequence[DkimKey], records: Sequence[Record]) -> Sequence[Record]:
+        """Beside another key's record each one's says what it is for."""
+        if len(keys) == 1:
+            return records
+        known = {f"{key.host}.{domain.name}": key for key in keys}
+        return [
+            replace(record, hint=self._role(known[record.name], record.hint)) if record.name in known else record
+            for record in records
+        ]
+
+    def _role(self, key: DkimKey, hint: str) -> str:
+        if key.removable_at is not None:
+            return f"The former key: leave its record there until {key.removable_at:%Y-%m-%d}, for mail on its way."
+        if key.active_at is None:
+            return "The next key: publish its record beside the other; once it is seen, it signs."
+        return hint
+
+    # --- another DKIM key ---------------------------------------------------------------------------------------------
+
+    async def rotate_key(self, principal: Principal, text: str) -> Domain:
+        """Make another DKIM key for the domain; see ``DomainKeys.rotate``.
+
+        :raises NotFound: no claim of the organisation.
+        :raises Conflict: there were too many this month.
+        """
+        domain = await self._own_domain(principal, text)
+
+        async def note(cur: Cursor, selector: str) -> None:
+            await audit.record(cur, principal, "domain.key_rotated", "domain", domain.name, selector=selector)
+
+        if await self._keys.rotate(domain.id, note) is None:
+            raise NotFound
+        return domain
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
+
+    # --- proving and releasing ----------------------------------------------------------------------------------------
 
     async def verify(self, principal: Principal, text: str) -> tuple[Domain, Sequence[Record]]:
         """Prove a claim by the ownership record in DNS. A proved claim stays proved whatever DNS says later. Mail from
@@ -140,14 +200,16 @@ class Domains:
         :raises Unavailable: DNS gave no answer.
         :raises Conflict: another account proved the name first.
         """
-        domain, key, records = await self._report(principal, text)
+        domain, keys, records = await self._report(principal, text)
         if not domain.verified:
             if self._production:
                 _require_ownership(domain, records)
             domain = await self._database.run("prove domain", self._prove, principal, domain)
             self._changed(f"domain {domain.name}")
-        if any(record.purpose == "dkim" and record.status == "found" for record in records):
-            await self._keys.seen(key)
+        found = {record.name for record in records if record.purpose == "dkim" and record.status == "found"}
+        for key in keys:
+            if f"{key.host}.{domain.name}" in found:
+                await self._keys.seen(key)
         return domain, records
 
     async def _prove(self, cur: Cursor, principal: Principal, domain: Domain) -> Domain:

@@ -42,8 +42,8 @@ def domain_keys(
 def record_check(resolver: Resolver, mx: str) -> CheckRecords:
     """:param mx: the host that receives mail for every domain."""
 
-    async def check_records(name: str, token: str, key: Key) -> Sequence[Any]:
-        check = records.check(name, token, mx, key.host, key.record)
+    async def check_records(name: str, token: str, keys: Sequence[Key]) -> Sequence[Any]:
+        check = records.check(name, token, mx, [(key.host, key.record) for key in keys])
         return await resolver.drive(check, resolver.seconds() + _RECORDS_SECONDS, fresh=True)
 
     return check_records

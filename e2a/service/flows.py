@@ -70,6 +70,7 @@ def flows(ground: Ground, keys: DomainKeys, hub: Hub, writers: Desk) -> Flows:
             keys,
             record_check(ground.resolver, own.smtp),
             os.urandom,
+            now,
             own=own,
             production=settings.production,
             changed=ground.changed,

@@ -67,7 +67,8 @@ SECTIONS: tuple[Section, ...] = (
         SELECT d.id, d.name AS domain, d.organisation_id, %(user)s AS user_id, d.verified_at IS NOT NULL AS verified,
             d.verification_token, d.created_at, d.verified_at, coalesce((
                 SELECT json_agg(json_build_object('selector', k.selector, 'public_key', k.public_key,
-                    'created_at', k.created_at, 'active_at', k.active_at) ORDER BY k.created_at)
+                    'created_at', k.created_at, 'active_at', k.active_at, 'retired_at', k.retired_at)
+                    ORDER BY k.created_at)
                 FROM dkim_keys k WHERE k.domain_id = d.id
             ), '[]') AS dkim_keys
         FROM domains d WHERE d.organisation_id = %(organisation)s ORDER BY d.created_at, d.id

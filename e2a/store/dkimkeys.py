@@ -1,23 +1,34 @@
-"""DKIM keys of domains. The newest key of a domain is the one to publish; it signs once it was seen in DNS."""
+"""DKIM keys of domains. A domain's first key signs once it was seen in DNS. A later one waits beside it for the same
+moment, and then takes over: from then on the former retires, with its record in DNS while mail that it signed may be
+under way."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from .changes import tell
 from .rows import Cursor, execute, many, maybe
 
-_COLUMNS = "k.domain_id, d.name AS domain, k.selector, k.sealed, k.public_key, k.created_at, k.active_at"
+#: Where a key is in its life; only an ``active`` one signs. The record of a ``removable`` one is of no use any more.
+KeyState = Literal["pending", "active", "retiring", "removable"]
+#: How long after its last signature a key's record is to stay in DNS.
+RETIRING = timedelta(days=7)
+#: Days for which a retired key is shown, which is longer than its selector could come up again (``domainkeys``).
+_RETIRED_DAYS = 40
+
+_COLUMNS = "k.domain_id, d.name AS domain, k.selector, k.sealed, k.public_key, k.created_at, k.active_at, k.retired_at"
 _FROM = "FROM dkim_keys k JOIN domains d ON d.id = k.domain_id"
-_NEWEST = f"""
-    SELECT DISTINCT ON (k.domain_id) {_COLUMNS} {_FROM}
-    WHERE k.domain_id = ANY (%s) ORDER BY k.domain_id, k.created_at DESC, k.selector DESC
+_LIST = f"""
+    SELECT {_COLUMNS} {_FROM} WHERE k.domain_id = ANY (%s)
+    ORDER BY k.domain_id, k.retired_at IS NULL AND k.active_at IS NOT NULL DESC, k.retired_at IS NULL DESC,
+        k.created_at DESC, k.selector DESC
 """
 _SIGNING = f"""
-    SELECT {_COLUMNS} {_FROM} WHERE d.name = %s AND d.verified_at IS NOT NULL AND k.active_at IS NOT NULL
+    SELECT {_COLUMNS} {_FROM}
+    WHERE d.name = %s AND d.verified_at IS NOT NULL AND k.active_at IS NOT NULL AND k.retired_at IS NULL
     ORDER BY k.created_at DESC, k.selector DESC LIMIT 1
 """
 _LOCK_DOMAIN = "SELECT id FROM domains WHERE id = %s FOR NO KEY UPDATE"
@@ -28,6 +39,11 @@ _ACTIVATE = """
         AND d.id = k.domain_id AND d.verified_at IS NOT NULL
     RETURNING d.name
 """
+_RETIRE = """
+    UPDATE dkim_keys SET retired_at = now()
+    WHERE domain_id = %s AND selector <> %s AND active_at IS NOT NULL AND retired_at IS NULL
+"""
+_FORGET = "DELETE FROM dkim_keys WHERE retired_at < now() - make_interval(days => %s)"
 _KEYLESS = """
     SELECT d.id FROM domains d
     WHERE d.id > %s AND NOT EXISTS (SELECT 1 FROM dkim_keys k WHERE k.domain_id = d.id) ORDER BY d.id LIMIT %s
@@ -52,7 +68,8 @@ class DkimKey:
 
     :ivar sealed: the private key as PEM, sealed for ``row_id``.
     :ivar public_key: base64 of the DER public key, as in the key record's ``p=``.
-    :ivar active_at: when the record was first seen in DNS, None before that; only an active key signs.
+    :ivar active_at: when the record was first seen in DNS and the key began to sign, None before that.
+    :ivar retired_at: when another key took over, None before that.
     """
 
     domain_id: int
@@ -62,6 +79,17 @@ class DkimKey:
     public_key: str
     created_at: datetime
     active_at: datetime | None = None
+    retired_at: datetime | None = None
+
+    def state(self, now: datetime) -> KeyState:
+        if self.removable_at is not None:
+            return "retiring" if now < self.removable_at else "removable"
+        return "pending" if self.active_at is None else "active"
+
+    @property
+    def removable_at(self) -> datetime | None:
+        """From when on the record need not be in DNS any more; None while the key has not retired."""
+        return None if self.retired_at is None else self.retired_at + RETIRING
 
     @property
     def host(self) -> str:
@@ -87,9 +115,19 @@ def _load(row: Any) -> DkimKey:
     return DkimKey(**{**row._asdict(), "sealed": bytes(row.sealed)})
 
 
-async def newest_keys(cur: Cursor, domain_ids: Sequence[int]) -> dict[int, DkimKey]:
-    """The key to publish, by domain id; a domain without a key is left out."""
-    return {key.domain_id: key for key in await many(cur, _NEWEST, (list(domain_ids),), _load)}
+async def list_keys(cur: Cursor, domain_ids: Sequence[int]) -> dict[int, list[DkimKey]]:
+    """The keys of each domain: the one that signs, the one that waits, those that have retired, the last one first; a
+    domain without a key is left out."""
+    found: dict[int, list[DkimKey]] = {}
+    for key in await many(cur, _LIST, (list(domain_ids),), _load):
+        found.setdefault(key.domain_id, []).append(key)
+    return found
+
+
+async def current_keys(cur: Cursor, domain_ids: Sequence[int]) -> dict[int, DkimKey]:
+    """The key that signs, or while there is none the one to publish, by domain id; a domain without a key is left
+    out."""
+    return {domain_id: keys[0] for domain_id, keys in (await list_keys(cur, domain_ids)).items()}
 
 
 async def signing_key(cur: Cursor, domain: str) -> DkimKey | None:
@@ -99,19 +137,30 @@ async def signing_key(cur: Cursor, domain: str) -> DkimKey | None:
 
 async def add_key(cur: Cursor, domain_id: int, selector: str, sealed: bytes, public_key: str) -> DkimKey | None:
     """The domain's first key; the one that it has when another process was faster; None when the domain is gone."""
-    if await maybe(cur, _LOCK_DOMAIN, (domain_id,), lambda row: row) is None:
+    if not await lock_domain(cur, domain_id):
         return None
-    found = await newest_keys(cur, [domain_id])
-    if not found:
-        await execute(cur, _ADD, (domain_id, selector, sealed, public_key))
-        found = await newest_keys(cur, [domain_id])
-    return found[domain_id]
+    if domain_id not in await list_keys(cur, [domain_id]):
+        await add_next_key(cur, domain_id, selector, sealed, public_key)
+    return (await current_keys(cur, [domain_id]))[domain_id]
+
+
+async def lock_domain(cur: Cursor, domain_id: int) -> bool:
+    """Let nobody else change the domain's keys until the transaction ends; False when the domain is gone."""
+    return await maybe(cur, _LOCK_DOMAIN, (domain_id,), lambda row: row) is not None
+
+
+async def add_next_key(cur: Cursor, domain_id: int, selector: str, sealed: bytes, public_key: str) -> None:
+    """A key that waits to be seen. The domain must be locked."""
+    await execute(cur, _ADD, (domain_id, selector, sealed, public_key))
 
 
 async def activate_key(cur: Cursor, domain_id: int, selector: str) -> bool:
-    """Let the key sign; False when it does already, is gone, or its domain is not proved."""
+    """Let the key sign, in place of the one that did; False when it does already, is gone, or its domain is not
+    proved."""
+    await lock_domain(cur, domain_id)
     name = await maybe(cur, _ACTIVATE, (domain_id, selector), lambda row: str(row.name))
     if name is not None:
+        await execute(cur, _RETIRE, (domain_id, selector))
         await tell(cur, "domain", [name])
     return name is not None
 
@@ -126,3 +175,8 @@ async def claim_checks(cur: Cursor, interval: float, limit: int) -> list[DkimKey
     are the caller's to look for now.
     """
     return await many(cur, _CLAIM_CHECKS, (interval, limit), _load)
+
+
+async def forget_retired(cur: Cursor) -> int:
+    """Remove keys that have retired long ago; says how many."""
+    return await execute(cur, _FORGET, (_RETIRED_DAYS,))

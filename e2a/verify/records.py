@@ -3,6 +3,7 @@ publish."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,28 +34,31 @@ class RecordReport:
     hint: str = ""
 
 
-def check(name: str, token: str, mx_host: str, host: str, record: str) -> Check[tuple[RecordReport, ...]]:
+def check(name: str, token: str, mx_host: str, keys: Sequence[tuple[str, str]]) -> Check[tuple[RecordReport, ...]]:
     """Report on a domain: ownership and MX, which receiving needs, and SPF, DKIM and DMARC, which sending needs.
 
     :param token: the whole ownership text, expected as a TXT record of its own at the domain itself.
     :param mx_host: the host that receives mail for this deployment.
-    :param host: where the DKIM key is published, below the domain: ``e2a202611a._domainkey``.
-    :param record: the DKIM key record.
+    :param keys: of each DKIM key where it is published, below the domain (``e2a202611a._domainkey``), and its record.
     """
     texts, exchangers = ask(name, "TXT"), ask(name, "MX")
-    keys, policies = ask(f"{host}.{name}", "TXT"), ask(f"_dmarc.{name}", "TXT")
-    answers = yield (texts, exchangers, keys, policies)
+    policies = ask(f"_dmarc.{name}", "TXT")
+    published = [(ask(f"{host}.{name}", "TXT"), record) for host, record in keys]
+    answers = yield (texts, exchangers, *(question for question, _ in published), policies)
     return (
         _ownership(name, token, answers[texts]),
         _mx(name, mx_host, answers[exchangers]),
         _spf(name, answers[texts]),
-        _dkim(keys.name, record, answers[keys]),
+        *(_dkim(question.name, record, answers[question]) for question, record in published),
         _dmarc(policies.name, answers[policies]),
     )
 
 
 def check_key(name: str, host: str, record: str) -> Check[RecordReport]:
-    """Report on a domain's DKIM key record alone; parameters as for ``check``."""
+    """Report on one DKIM key record of a domain alone.
+
+    :param host: where it is published, below the domain.
+    """
     keys = ask(f"{host}.{name}", "TXT")
     answers = yield (keys,)
     return _dkim(keys.name, record, answers[keys])

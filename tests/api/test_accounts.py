@@ -53,7 +53,9 @@ class AccountsApiTests(DatabaseTestCase):
         secrets = SecretBook(self.db, SEALER, time.time, os.urandom, fallback="deployment secret")
         agents = Agents(self.db, self.addresses, PageTokens(b"k" * 32), own=OWN, production=True, changed=changed)
         keys = DomainKeys(self.db, SEALER, QuickCpu(), time.time, self.check_key)
-        domains = Domains(self.db, keys, self.check_records, os.urandom, own=OWN, production=True, changed=changed)
+        domains = Domains(
+            self.db, keys, self.check_records, os.urandom, time.time, own=OWN, production=True, changed=changed
+        )
         self.api = build_app(
             [
                 KeysResource(Accounts(self.db, time.time, os.urandom, changed)),
@@ -78,10 +80,10 @@ class AccountsApiTests(DatabaseTestCase):
     async def addresses(self, host: str) -> Sequence[str]:
         return ("8.8.8.8",)
 
-    async def check_records(self, name: str, token: str, key: Key) -> Sequence[Record]:
+    async def check_records(self, name: str, token: str, keys: Sequence[Key]) -> Sequence[Record]:
         return (
             Record("ownership", "TXT", name, token, (token,), self.dns_status, ""),
-            Record("dkim", "TXT", f"{key.host}.{name}", key.record, (), self.dns_status, ""),
+            *(Record("dkim", "TXT", f"{key.host}.{name}", key.record, (), self.dns_status, "") for key in keys),
         )
 
     async def check_key(self, name: str, host: str, record: str) -> Record:
@@ -286,6 +288,17 @@ class AccountsApiTests(DatabaseTestCase):
         self.assertEqual(report["dns_records"]["dkim"], {**dkim, "active": True})
         (listed,) = (await self.call("GET", "/api/v1/domains"))["domains"]
         self.assertEqual(listed["dns_records"], report["dns_records"])
+        rotated = await self.call("POST", "/api/v1/domains/corp.test/dkim/rotate")
+        self.assertEqual([key["state"] for key in rotated["dkim_keys"]], ["active", "pending"])
+        self.assertEqual(rotated["dns_records"], report["dns_records"])
+        proved = await self.call("POST", "/api/v1/domains/corp.test/verify")
+        self.assertEqual([record["purpose"] for record in proved["records"]].count("dkim"), 2)
+        (listed,) = (await self.call("GET", "/api/v1/domains"))["domains"]
+        keys = listed["dkim_keys"]
+        self.assertEqual([(key["state"], key["active"]) for key in keys], [("active", True), ("retiring", False)])
+        self.assertEqual((keys[0]["value"], keys[1]["value"]), (rotated["dkim_keys"][1]["value"], dkim["value"]))
+        self.assertTrue(re.fullmatch(MOMENT, keys[1]["removable_at"]))
+        self.assertNotIn("removable_at", keys[0])
         await self.call("POST", "/api/v1/agents", agent, status=201)
         await self.call("DELETE", "/api/v1/domains/corp.test", status=400)
         await self.call("DELETE", "/api/v1/agents/bot%40corp.test")

@@ -281,7 +281,8 @@ class Pending(CommandCase):
 
 class Others(CommandCase):
     def test_domains(self) -> None:
-        """A claim shows its records in the documented form; a check shows what DNS says of each."""
+        """A claim shows its records in the documented form; a check shows what DNS says of each;
+        another DKIM key is shown beside the others."""
         records = {
             "mx": {"host": "@", "value": "mx.test", "priority": 10},
             "txt": {"host": "@", "value": "e2a-verify=1"},
@@ -305,6 +306,21 @@ class Others(CommandCase):
         shown = self.run_e2a("domains", "check", "corp.test").stdout
         self.assertIn("mx: mismatch", shown)
         self.assertIn("DNS has: other.test", shown)
+        waiting = {"host": "n._domainkey", "value": "v=DKIM1; p=b", "active": False, "state": "pending"}
+        former = {"host": "k._domainkey", "value": "v=DKIM1; p=a", "active": False, "state": "retiring"}
+        former["removable_at"] = "2026-11-28T00:00:00Z"
+        rotated = {**made, "dkim_keys": [waiting, former]}
+        self.server.answers["POST /api/v1/domains/corp.test/dkim/rotate"] = rotated
+        done = self.run_e2a("domains", "rotate-key", "corp.test")
+        self.assertEqual(
+            done.stdout.splitlines(),
+            [
+                "pending: TXT  n._domainkey  v=DKIM1; p=b",
+                "retiring: TXT  k._domainkey  v=DKIM1; p=a",
+                "  Leave it in DNS until 2026-11-28T00:00:00Z",
+            ],
+        )
+        self.assertIn("e2a domains verify corp.test", done.stderr)
         self.server.answers["POST /api/v1/domains/corp.test/verify"] = {"domain": "corp.test", "verified": False}
         hint = self.run_e2a("domains", "verify", "corp.test")
         self.assertEqual((hint.stdout, "Not verified yet" in hint.stderr), ("", True))

@@ -8,8 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import capturedLogs
 
-from e2a.core.errors import Unavailable
+from e2a.core.errors import Conflict, Unavailable
 from e2a.core.trust.sealing import Sealer
+from e2a.flows import domainkeys as module
 from e2a.flows.domainkeys import DomainKeys
 from e2a.flows.masterkey import reseal
 from e2a.store.dkimkeys import DkimKey, signing_key
@@ -32,6 +33,8 @@ class DomainKeysTests(DatabaseTestCase):
         self.dns: dict[str, Any] = {}
         self.asked: list[str] = []
         self.changes: list[str] = []
+        #: Selectors of keys that were asked for.
+        self.noted: list[str] = []
         self.keys = self.make()
 
     def make(self) -> DomainKeys:
@@ -73,7 +76,7 @@ class DomainKeysTests(DatabaseTestCase):
         key = made[0]
         assert key is not None
         self.assertEqual((key.selector, key.domain, key.active_at), ("e2a202611a", "corp.test", None))
-        self.assertEqual(await self.keys.newest([domain_id, 0]), {domain_id: key})
+        self.assertEqual(await self.keys.all([domain_id, 0]), {domain_id: [key]})
         private = SEALER.open(key.row_id, key.sealed)
         self.assertEqual(load_key(private).key_size, 2048)
         self.assertNotIn(b"PRIVATE KEY", key.sealed)
@@ -96,6 +99,64 @@ class DomainKeysTests(DatabaseTestCase):
         await self.keys.seen(active)
         self.assertEqual(await self.signing("corp.test"), active)
         self.assertEqual(self.changes, ["domain corp.test"])
+
+    async def rotated(self, domain_id: int) -> DkimKey:
+        async def note(cur: Any, selector: str) -> None:
+            self.noted.append(selector)
+
+        key = await self.keys.rotate(domain_id, note)
+        assert key is not None
+        return key
+
+    async def test_rotated(self) -> None:
+        """Two who ask for another key at once get the same one; it signs when the worker saw it in DNS, and
+        everybody is told. No key changes without being asked for."""
+        domain_id = await self.domain("corp.test")
+        first = await self.keys.ensure(domain_id)
+        assert first is not None
+        self.assertEqual(await self.rotated(domain_id), first)
+        await self.keys.seen(first)
+        made = await gatherResults([Deferred.fromCoroutine(self.rotated(domain_id)) for _ in "ab"])
+        self.assertEqual((made[0], made[0].selector, self.noted), (made[1], "e2a202611b", ["e2a202611b"]))
+        self.assertEqual(load_key(SEALER.open(made[0].row_id, made[0].sealed)).key_size, 2048)
+        await self.keys.look_after()
+        await self.due()
+        self.assertEqual((await self.signing("corp.test") or made[0]).selector, first.selector)
+        self.dns = {"corp.test": "found"}
+        for _ in "ab":
+            await self.keys.look_after()
+            await self.due()
+        self.assertEqual((await self.signing("corp.test") or first).selector, "e2a202611b")
+        self.assertEqual(self.changes.count("domain corp.test"), 2)
+        keys = (await self.keys.all([domain_id]))[domain_id]
+        self.assertEqual(
+            [(key.selector, key.retired_at is None) for key in keys], [("e2a202611b", True), (first.selector, False)]
+        )
+
+    async def test_former_keys_go(self) -> None:
+        """A key that has retired is forgotten after 40 days, so that its name does not come up again."""
+        domain_id = await self.domain("corp.test")
+        first = await self.keys.ensure(domain_id)
+        assert first is not None
+        await self.keys.seen(first)
+        await self.keys.seen(await self.rotated(domain_id))
+        for days, left in ((39, 2), (2, 1)):
+            await execute(self.db, "UPDATE dkim_keys SET retired_at = retired_at - make_interval(days => %s)", days)
+            await self.keys.look_after()
+            self.assertEqual(len((await self.keys.all([domain_id]))[domain_id]), left)
+
+    async def test_too_many_keys(self) -> None:
+        """A month has names for 26 keys of a domain."""
+        domain_id = await self.domain("corp.test")
+        key = await self.keys.ensure(domain_id)
+        assert key is not None
+        self.patch(module, "make_key", lambda: ("private", "public"))
+        for _ in range(25):
+            await self.keys.seen(key)
+            key = await self.rotated(domain_id)
+        await self.keys.seen(key)
+        self.assertEqual(key.selector, "e2a202611z")
+        await self.assertFailure(Deferred.fromCoroutine(self.rotated(domain_id)), Conflict)
 
     async def test_unproved(self) -> None:
         """The key of a claim that is not proved does not sign, whatever DNS says."""

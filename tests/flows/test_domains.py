@@ -14,6 +14,7 @@ from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, Precondit
 from e2a.flows import domains as module
 from e2a.flows.domainkeys import DomainKeys
 from e2a.flows.domains import Domains, Key, Record
+from e2a.store.dkimkeys import signing_key
 from e2a.store.domains import claim_domain
 from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase, make_agent
@@ -33,18 +34,19 @@ class DomainTests(DatabaseTestCase):
         #: What DNS says of the ownership record; by token, else ``missing``.
         self.dns: dict[str, str] = {}
         self.asked: list[tuple[str, str]] = []
+        self.now = time.time()
         self.domains = self.make(production=True)
 
     def make(self, production: bool) -> Domains:
         keys = DomainKeys(self.db, SEALER, QuickCpu(), time.time, self.check_key)
-        return Domains(self.db, keys, self.check_records, os.urandom, own=OWN, production=production)
+        return Domains(self.db, keys, self.check_records, os.urandom, lambda: self.now, own=OWN, production=production)
 
-    async def check_records(self, name: str, token: str, key: Key) -> Sequence[Record]:
+    async def check_records(self, name: str, token: str, keys: Sequence[Key]) -> Sequence[Record]:
         self.asked.append((name, token))
         return (
             record("ownership", self.dns.get(token, "missing"), name),
             record("mx", "mismatch", name),
-            record("dkim", self.dns.get(key.record, "missing"), name),
+            *(record("dkim", self.dns.get(key.record, "missing"), f"{key.host}.{name}") for key in keys),
         )
 
     async def check_key(self, name: str, host: str, record_text: str) -> Record:
@@ -157,7 +159,13 @@ class DomainTests(DatabaseTestCase):
         """Unknown, another's and malformed names are not found, and DNS is not asked about them."""
         await self.domains.claim(self.ana, "corp.test")
         for name in ("corp.test", "agents.test", "unknown.test", "no domain", ""):
-            for work in (self.domains.verify, self.domains.report, self.domains.release):
+            for work in (
+                self.domains.verify,
+                self.domains.report,
+                self.domains.release,
+                self.domains.rotate_key,
+                self.domains.records,
+            ):
                 await self.refused(NotFound, work(self.bo, name))
         self.assertEqual(self.asked, [])
 
@@ -201,7 +209,7 @@ class DomainTests(DatabaseTestCase):
         bo = await self.domains.claim(self.bo, "corp.test")
         keys = await self.domains.keys([ana, bo])
         self.assertEqual(set(keys), {ana.id, bo.id})
-        self.assertNotEqual(keys[ana.id].record, keys[bo.id].record)
+        self.assertNotEqual(keys[ana.id][0].record, keys[bo.id][0].record)
         await self.domains.claim(self.ana, "corp.test")
         self.assertEqual(await self.domains.keys([ana, bo]), keys)
 
@@ -212,18 +220,67 @@ class DomainTests(DatabaseTestCase):
         ana = await self.domains.claim(self.ana, "corp.test")
         bo = await self.domains.claim(self.bo, "corp.test")
         keys = await self.domains.keys([ana, bo])
-        self.dns = {key.record: "found" for key in keys.values()}
+        self.dns = {key.record: "found" for (key,) in keys.values()}
         await self.refused(PreconditionFailed, self.domains.verify(self.bo, "corp.test"))
         self.dns = {ana.verification_token: "found"}
         await self.domains.verify(self.ana, "corp.test")
         self.assertEqual(await self.domains.keys([ana, bo]), keys)
-        self.dns = {keys[ana.id].record: "found"}
+        self.dns = {keys[ana.id][0].record: "found"}
         await self.domains.report(self.ana, "corp.test")
         self.assertEqual(await self.domains.keys([ana, bo]), keys)
         await self.domains.verify(self.ana, "corp.test")
         found = await self.domains.keys([ana, bo])
-        self.assertIsNotNone(found[ana.id].active_at)
-        self.assertIsNone(found[bo.id].active_at)
+        self.assertIsNotNone(found[ana.id][0].active_at)
+        self.assertIsNone(found[bo.id][0].active_at)
+
+    async def states(self, name: str = "corp.test") -> list[str]:
+        """The states of Ana's keys for the domain."""
+        (claim,) = await self.domains.list_claims(self.ana)
+        return [self.domains.state(key) for key in (await self.domains.keys([claim]))[claim.id]]
+
+    async def signing(self, name: str) -> str | None:
+        """The selector of the key that signs."""
+        found = await self.db.run("signing", signing_key, name)
+        return None if found is None else found.selector
+
+    async def test_rotation(self) -> None:
+        """Another key waits beside the one that signs until its record is there; then the former is to stay in DNS for
+        seven days. Each record says what it is for, and what was asked for is audited, once."""
+        claim = await self.domains.claim(self.ana, "corp.test")
+        (first,) = (await self.domains.keys([claim]))[claim.id]
+        self.dns = {claim.verification_token: "found", first.record: "found"}
+        await self.domains.verify(self.ana, "corp.test")
+        await self.domains.rotate_key(self.ana, "Corp.test")
+        await self.domains.rotate_key(self.ana, "corp.test")
+        self.assertEqual(await self.states(), ["active", "pending"])
+        _, keys, records = await self.domains.records(self.ana, "corp.test")
+        shown = {record.name: record.hint for record in records if record.purpose == "dkim"}
+        self.assertEqual(list(shown), [f"{key.host}.corp.test" for key in keys])
+        self.assertIn("next key", shown[f"{keys[1].host}.corp.test"])
+        await self.domains.verify(self.ana, "corp.test")
+        self.assertEqual(
+            (await self.states(), await self.signing("corp.test")), (["active", "pending"], first.selector)
+        )
+        self.dns[keys[1].record] = "found"
+        await self.domains.verify(self.ana, "corp.test")
+        self.assertEqual(await self.signing("corp.test"), keys[1].selector)
+        self.assertEqual(await self.states(), ["active", "retiring"])
+        _, records = await self.domains.report(self.ana, "corp.test")
+        hints = [record.hint for record in records if record.purpose == "dkim"]
+        self.assertEqual((hints[0], "former key" in hints[1]), ("", True))
+        self.now += 7 * 86_400 + 60
+        self.assertEqual(await self.states(), ["active", "removable"])
+        _, records = await self.domains.report(self.ana, "corp.test")
+        self.assertEqual([record.purpose for record in records].count("dkim"), 1)
+        lines = await rows(self.db, "SELECT detail FROM audit_events WHERE action = 'domain.key_rotated'")
+        self.assertEqual([row.detail for row in lines], [{"selector": keys[1].selector}])
+
+    async def test_rotation_before_signing(self) -> None:
+        """While the first key waits, asking for another answers it, and nothing has happened."""
+        await self.domains.claim(self.ana, "corp.test")
+        await self.domains.rotate_key(self.ana, "corp.test")
+        self.assertEqual(await self.states(), ["pending"])
+        self.assertEqual(await rows(self.db, "SELECT id FROM audit_events WHERE action = 'domain.key_rotated'"), [])
 
     async def test_dkim_key_goes(self) -> None:
         """The key goes with the claim."""

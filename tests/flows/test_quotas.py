@@ -76,7 +76,9 @@ class CountedThingsTests(DatabaseTestCase):
 
         nothing: Any = mock.Mock()
         nothing.ensure = mock.AsyncMock()
-        flow = Domains(self.db, nothing, nothing, os.urandom, own=OWN, production=True, quotas=Quotas(domains=2))
+        flow = Domains(
+            self.db, nothing, nothing, os.urandom, time.time, own=OWN, production=True, quotas=Quotas(domains=2)
+        )
         made, refused = await outcomes(*(flow.claim(self.ana, f"d{number}.corp.test") for number in range(6)))
         self.assertEqual((made, len(refused)), (2, 4))
         self.assertTrue(all(isinstance(error, QuotaExceeded) for error in refused))

@@ -25,7 +25,7 @@ from e2a.service.doctor.network import NetworkChecks
 from e2a.service.doctor.report import FAILURES, SECONDS, WARNINGS, Check, Finding, carry_out, document, exit_code, ok
 from e2a.service.options import own_names
 from e2a.store.diagnosis import verified_domains
-from e2a.store.dkimkeys import newest_keys
+from e2a.store.dkimkeys import current_keys
 from e2a.verify.resolver import Resolver
 from tests.support.dnsstub import DNSStub, Zone
 from tests.support.postgres import DatabaseTestCase
@@ -333,7 +333,7 @@ class DatabaseTests(DatabaseTestCase):
         self.addCleanup(stub.stop)
         resolver = Resolver(reactor, [("127.0.0.1", stub.port)])
         domains = await self.db.read("domains", verified_domains, 10)
-        keys = await self.db.read("keys", newest_keys, [number for number, _ in domains])
+        keys = await self.db.read("keys", current_keys, [number for number, _ in domains])
         given = settings()
         names = NameChecks(given, own_names(given), resolver, domains, keys)
         (mx,), (dkim,) = await names.mx(), await names.dkim()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -94,7 +95,7 @@ class ChangeTests(DatabaseTestCase):
     async def test_domains(self) -> None:
         """Proved and released domains are announced; a claim concerns no cache."""
         keys = DomainKeys(self.db, SEALER, QuickCpu(), now, nothing)
-        domains = Domains(self.db, keys, nothing, os.urandom, own=OWN, production=False)
+        domains = Domains(self.db, keys, nothing, os.urandom, time.time, own=OWN, production=False)
         await domains.claim(self.ana, "corp.test")
         await domains.verify(self.ana, "corp.test")
         await domains.verify(self.ana, "corp.test")

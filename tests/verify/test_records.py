@@ -17,7 +17,7 @@ RECORD = rsa_key()[1].decode()
 
 class RecordsTests(unittest.TestCase):
     def report(self, zone: Zone) -> dict[str, RecordReport]:
-        return {one.purpose: one for one in zone.run(records.check("a.test", TOKEN, "mx.e2a.test", HOST, RECORD))}
+        return {one.purpose: one for one in zone.run(records.check("a.test", TOKEN, "mx.e2a.test", [(HOST, RECORD)]))}
 
     def test_all_found(self) -> None:
         """A domain with everything in place is found throughout, without advice."""

@@ -95,6 +95,6 @@ async def _domains(reactor: Any, settings: Settings, resolver: Resolver, databas
     keys: Mapping[int, DkimKey] = {}
     if database is not None:
         domains = await database.read("verified domains", diagnosis.verified_domains, MOST_DOMAINS)
-        keys = await database.read("DKIM keys", dkimkeys.newest_keys, [number for number, _ in domains])
+        keys = await database.read("DKIM keys", dkimkeys.current_keys, [number for number, _ in domains])
     checks: list[Check] = NameChecks(settings, own_names(settings), resolver, domains, keys).domain_checks()
     return await carry_out(reactor, checks)

@@ -132,13 +132,9 @@ class NameChecks:
         key = next(
             (self._keys[number] for number, known in self._domains if known == name and number in self._keys), None
         )
-        check = records.check(name, "-", self._own.smtp, key.host if key else "-", key.record if key else "v=DKIM1; p=")
+        check = records.check(name, "-", self._own.smtp, [(key.host, key.record)] if key else [])
         reports = await self._resolver.drive(check, self._deadline())
-        return [
-            _record(report)
-            for report in reports
-            if report.purpose in ("spf", "dmarc") or (key and report.purpose == "dkim")
-        ]
+        return [_record(report) for report in reports if report.purpose in ("spf", "dkim", "dmarc")]
 
     async def dkim(self) -> list[Finding]:
         """Whether the keys that sign are still published."""

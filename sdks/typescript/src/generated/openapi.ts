@@ -597,6 +597,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/domains/{domain}/dkim/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make another DKIM key; the present one signs until the record of the new one is seen in DNS
+         * @description Needs the permission `domains:write`.
+         */
+        post: operations["post_domains_domain_dkim_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/domains/{domain}/verify": {
         parameters: {
             query?: never;
@@ -1982,6 +2002,33 @@ export interface components {
              */
             status: "pending" | "delivered" | "failed";
         };
+        /**
+         * DkimKey
+         * @description A DKIM key of a domain, by the record to publish.
+         */
+        DkimKey: {
+            /**
+             * Active
+             * @description Whether mail is signed with it: it was seen in DNS, and the domain is verified.
+             */
+            active: boolean;
+            /** Host */
+            host: string;
+            /**
+             * Removable At
+             * @description Absent unless another key took over.
+             * @default
+             */
+            removable_at?: string;
+            /**
+             * State
+             * @description pending: signs once its record is seen in DNS; active: signs; retiring: the former key, whose record is to stay until removable_at; removable: its record is of no use any more.
+             * @enum {string}
+             */
+            state: "pending" | "active" | "retiring" | "removable";
+            /** Value */
+            value: string;
+        };
         /** DkimRecord */
         DkimRecord: {
             /**
@@ -2005,7 +2052,12 @@ export interface components {
         Domain: {
             /** Created At */
             created_at: string;
-            /** @description What to publish; @ is the domain itself. */
+            /**
+             * Dkim Keys
+             * @description All of them: the one that signs, the next one, former ones.
+             */
+            dkim_keys: components["schemas"]["DkimKey"][];
+            /** @description What to publish; @ is the domain itself. dkim is the key that signs, or the first one. */
             dns_records: components["schemas"]["DnsRecords"];
             /** Domain */
             domain: string;
@@ -2030,7 +2082,12 @@ export interface components {
         DomainReport: {
             /** Created At */
             created_at: string;
-            /** @description What to publish; @ is the domain itself. */
+            /**
+             * Dkim Keys
+             * @description All of them: the one that signs, the next one, former ones.
+             */
+            dkim_keys: components["schemas"]["DkimKey"][];
+            /** @description What to publish; @ is the domain itself. dkim is the key that signs, or the first one. */
             dns_records: components["schemas"]["DnsRecords"];
             /** Domain */
             domain: string;
@@ -5051,6 +5108,35 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    post_domains_domain_dkim_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a domain name */
+                domain: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Domain"];
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
