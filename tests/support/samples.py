@@ -15,8 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+#: Documents whose programs in TypeScript are compiled by ``tests.system.test_typescript``.
+TYPESCRIPT = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "sdks" / "typescript" / "README.md")
 #: Everything that people read here, also what holds no samples.
-TEXTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "sdks" / "typescript" / "README.md")
+TEXTS = (*sorted(ROOT.glob("*.md")), *TYPESCRIPT)
 #: Documents whose samples run in a test of their own.
 ELSEWHERE = ("sdk-python.md",)
 LANGUAGES = {"sh": "sh", "bash": "sh", "console": "sh", "python": "python", "py": "python", "ts": "ts", "js": "ts"}

@@ -101,7 +101,7 @@ def signature(function: Any) -> str:
 
 def entry(name: str, method: Any) -> Iterator[str]:
     """One method in full."""
-    yield f"\n#### `{name}`\n\n```\n{name.rpartition('.')[2]}{signature(method)}\n```\n"
+    yield f"\n#### `{name}`\n\n```text\n{name.rpartition('.')[2]}{signature(method)}\n```\n"
     yield from described(method)
 
 

@@ -20,7 +20,8 @@ from tests.support.smtpsink import SmtpSink
 from tests.system.case import NO_SERVER, SystemCase, mail
 
 #: The agent that samples use.
-AGENT = "bot@agents.example.org"
+DOMAIN = "agents.example.org"
+AGENT = f"bot@{DOMAIN}"
 #: These begin with nothing: no user, no agent.
 BARE = ("README.md", "quickstart.md")
 #: What a document may take from the tour; and its Python, with the key that the commands before have kept.
@@ -35,6 +36,11 @@ program() {
     python "$1"
 }
 """
+#: What the samples of a document print, besides other things.
+PRINTED = {
+    "quickstart.md": ("signature: good\nsender: peer@agents.example.org verified\nQuestion How much for seven?",),
+    "webhooks.md": ("bot@agents.example.org verified Hello\n",),
+}
 #: Seconds for all samples of one document.
 PATIENCE = 90
 
@@ -49,22 +55,23 @@ class SampleTests(SystemCase):
         """
         if shutil.which("curl") is None or shutil.which("bash") is None:
             self.skipTest("curl and bash are needed")
-        bare = document.name in BARE
         sink = SmtpSink()
         self.addCleanup(sink.stop)
         way_out = {"E2A_OUTBOUND_SMTP_HOST": "127.0.0.1", "E2A_OUTBOUND_SMTP_PORT": str(sink.port)}
         daemon = self.daemon(
             environment={
-                "E2A_SHARED_DOMAIN": None if bare else "agents.example.org",
+                "E2A_SHARED_DOMAIN": None,
                 "E2A_OUTBOUND_SMTP_TLS": "none",
                 "E2A_OUTBOUND_SMTP_FROM_DOMAIN": "mail.example.org",
                 **way_out,
             }
         ).start()
         environment = {}
-        if not bare:
+        if document.name not in BARE:
             api = self.owner(daemon)
-            api.agent("bot")
+            api.post("/api/v1/domains", {"domain": DOMAIN})
+            api.post(f"/api/v1/domains/{DOMAIN}/verify", status=200)
+            api.post("/api/v1/agents", {"email": AGENT, "agent_mode": "local"})
             environment = {"E2A_API_KEY": api.key, "E2A_AGENT_EMAIL": AGENT, "E2A_WEBHOOK_SECRET": api.secret()}
         lines = [PREAMBLE]
         for language, following in itertools.groupby(runnable(document), lambda sample: sample.language):
@@ -143,6 +150,8 @@ class SampleTests(SystemCase):
             self.fail(
                 f"the sample at {place} ended with {done.returncode}:\n{done.stderr[-3000:]}{done.stdout[-2000:]}"
             )
+        for expected in PRINTED.get(document.name, ()):
+            self.assertIn(expected, done.stdout)
 
 
 class Incoming:

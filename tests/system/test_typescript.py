@@ -19,7 +19,9 @@ from urllib.parse import quote
 import httpx
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from tests.support import samples as documents
 from tests.support.daemon import CHECKOUT, Api, Daemon, free_port
+from tests.support.samples import TYPESCRIPT
 from tests.support.sinks import wait_until
 from tests.support.smtpclient import send
 from tests.system.case import SystemCase, mail
@@ -237,9 +239,15 @@ class PackageTests(_Case):
         self.secret = self.api.secret()
 
     def compile(self) -> None:
-        """The README's programs and one written for the published releases, with the types that the package ships."""
+        """The programs of the README and of the documents and one written for the published releases, with the types
+        that the package ships.
+        """
         for number, text in enumerate(samples(), 1):
             (self.project / f"sample{number}.ts").write_text(text)
+        for document in TYPESCRIPT:
+            for sample in documents.samples(document):
+                if sample.language == "ts" and not sample.why_not:
+                    (self.project / f"{document.stem.lower()}-line{sample.line}.ts").write_text(sample.code)
         for name in ("published.ts", "tsconfig.json"):
             shutil.copy(PACKAGE / "test" / "package" / name, self.project / name)
         types = str(PACKAGE / "node_modules" / "@types")
