@@ -10,7 +10,7 @@ from html import escape
 from urllib.parse import urlencode, urlsplit
 
 from e2a.core.entities import Principal
-from e2a.core.errors import BadRequest, Forbidden
+from e2a.core.errors import BadRequest, Conflict, Forbidden
 from e2a.core.rules.signin import SESSION_COOKIE, callback_origin, cli_callback, require_same_origin
 from e2a.flows.handoff import KEY_DAYS, HandOff, Offer
 from e2a.flows.sessions import Sessions
@@ -54,7 +54,12 @@ class HandOffPage:
         if principal is None:
             return redirect(f"{LOGIN}?{urlencode({'cli_callback': callback, 'cli_state': state})}", "Sign in first")
         offer = await self._handoff.offer(principal)
-        fields = {"cli_callback": callback, "cli_state": state, "csrf": self._sessions.csrf_token(token)}
+        fields = {
+            "cli_callback": callback,
+            "cli_state": state,
+            "organisation": principal.organisation_id,
+            "csrf": self._sessions.csrf_token(token),
+        }
         choice = button("choice", "allow", "Give it a key") + button("choice", "cancel", "Cancel")
         body = _explained(offer, callback) + posting(CLI, fields, choice)
         return Page(200, "Sign in the command line?", body, NAMES_ORIGIN)
@@ -68,6 +73,10 @@ class HandOffPage:
             return _carried(callback, refused, "Cancelled", "The command line gets no key.")
         if choice != "allow":
             raise BadRequest("say whether the command line may have a key", field="choice")
+        if visit.values.get("organisation") != principal.organisation_id:
+            raise Conflict(
+                "you are in another organisation now than the one you were asked about; run the command again"
+            )
         given = await self._handoff.agree(principal)
         fields = {"cli_state": state, "api_key": given.key, "agent_email": given.agent}
         return _carried(callback, fields, "Signed in", "The command line gets its key. You can go back to it.")

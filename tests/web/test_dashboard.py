@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -155,6 +156,17 @@ class DashboardTests(TestCase):
         ):
             self.assertEqual((await self.ask(b"POST", uri, **form)).responseCode, 403)
         self.assertEqual(self.section.done, [])
+
+    async def test_other_organisation(self) -> None:
+        """A form counts in the organisation whose page it stood on; once the session is elsewhere it does nothing."""
+        answer = await self.ask(b"GET", "/dashboard/things/one")
+        (token,) = set(re.findall(r'name="csrf" value="([^"]*)"', answer.text))
+        self.gate.who = replace(OWNER, organisation_id="org_2")
+        refused = await self.ask(b"POST", "/dashboard/things/one", csrf=token, value="x")
+        self.assertEqual((refused.responseCode, self.section.done), (409, []))
+        self.gate.who = OWNER
+        self.assertEqual((await self.ask(b"POST", "/dashboard/things/one", csrf=token, value="x")).responseCode, 303)
+        self.assertEqual(len(self.section.done), 1)
 
     async def test_permission(self) -> None:
         """A page is for those whose role allows it."""

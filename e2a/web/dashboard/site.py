@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 
 from e2a.core.entities import Origin, Principal
-from e2a.core.errors import BadRequest, E2AError, NotFound, TooManyRequests, Unauthenticated
+from e2a.core.errors import BadRequest, Conflict, E2AError, NotFound, TooManyRequests, Unauthenticated
 from e2a.core.ids import RandomBytes
 from e2a.core.rules.permissions import require
 
@@ -30,6 +30,8 @@ from .routing import Answer, Content, Gate, Html, Redirect, Route, View, pages_o
 
 #: ``(request) -> address`` of the client, proxies seen through.
 ClientAddress = Callable[[Request], str]
+#: Forms that mean the same in whichever organisation the session is.
+ANYWHERE = frozenset({"/dashboard/organisation", "/dashboard/sign-out"})
 #: Fields of a query or a form.
 MOST_FIELDS = 200
 #: Characters of a User-Agent header that are kept.
@@ -132,9 +134,9 @@ class Dashboard(Resource):
             principal = replace(principal, origin=self._origin(request, request_id))
             form = _form(request) if route.method == "POST" else {}
             if route.method == "POST":
-                self._gate.check_csrf(request, (form.get("csrf") or [""])[0])
+                self._check_form(request, route, principal, (form.get("csrf") or [""])[0])
             require(principal, route.action)
-            view = View(request, principal, path, _query(request), form, self._gate.csrf_token(request))
+            view = View(request, principal, path, _query(request), form, self._form_token(request, principal))
             answer = await handler(view)
             if isinstance(answer, Html):
                 await self._html(request, answer, principal)
@@ -164,6 +166,21 @@ class Dashboard(Resource):
             raise NotFound("there is no such page") from error
         return self.routes[endpoint], self._handlers[endpoint], path
 
+    def _form_token(self, request: Any, principal: Principal | None) -> str:
+        """What the forms of a page carry: the session's token, and the organisation that the page was made for."""
+        token = self._gate.csrf_token(request)
+        return token if principal is None else f"{token}.{principal.organisation_id}"
+
+    def _check_form(self, request: Any, route: Route, principal: Principal, given: str) -> None:
+        """:raises Forbidden: the request may be somebody else's doing.
+        :raises Conflict: the session has gone to another organisation since, in another window or because the person
+            does not belong to the first any more; what was meant for that one must not happen in this.
+        """
+        token, _, place = given.partition(".")
+        self._gate.check_csrf(request, token)
+        if place not in ("", principal.organisation_id) and route.path not in ANYWHERE:
+            raise Conflict("you are in another organisation now than when this page was opened; nothing was changed")
+
     def _origin(self, request: Request, request_id: str) -> Origin:
         agent = (request.getHeader("user-agent") or "").replace("\0", "")
         return Origin(self._client_address(request), agent[:LONGEST_USER_AGENT], request_id)
@@ -176,7 +193,7 @@ class Dashboard(Resource):
         values = {
             "frame": around,
             "path": request.path.decode("ascii", "replace"),
-            "csrf": self._gate.csrf_token(request),
+            "csrf": self._form_token(request, principal),
             "notice": NOTICES.get(notice, ""),
             "live": " ".join(answer.live),
             "may": (lambda action: principal is not None and action in principal.permissions),
