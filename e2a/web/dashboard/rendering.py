@@ -20,6 +20,8 @@ NOTICES = {
     "sent": "Sent.",
     "approved": "Approved: the message is on its way.",
     "rejected": "Rejected: the message will not be sent.",
+    "approved-next": "The message before was approved and is on its way. This is the next one.",
+    "rejected-next": "The message before was rejected and will not be sent. This is the next one.",
     "queued": "Queued: it will be sent as soon as possible.",
     "redelivered": "It is delivered once more.",
     "invited": "Invited.",

@@ -127,7 +127,9 @@ class ReviewPages:
         """To the next message that waits, or to the empty queue."""
         place = await self._queue.place(view.principal, decided)
         onward = place.after or place.before
-        return Redirect(QUEUE if onward is None else f"{QUEUE}/review?id={onward}", notice)
+        if onward is None:
+            return Redirect(QUEUE, notice)
+        return Redirect(f"{QUEUE}/review?id={onward}", f"{notice}-next")
 
     async def _answered(self, view: View, message: OutboundMessage, place: Place) -> Detail | None:
         if place.answered is None or not view.may("messages:read"):

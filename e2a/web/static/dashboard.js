@@ -10,6 +10,8 @@ async function refresh(from = location.href) {
   for (const part of document.querySelectorAll("[data-live][id]")) {
     const next = fresh.getElementById(part.id);
     if (!next || part.innerHTML === next.innerHTML) continue;
+    // What somebody may have written stays until it is of no use.
+    if (part.dataset.live === "keep" && next.children.length) continue;
     const busy = part.contains(document.activeElement) ? document.activeElement : null;
     if (busy && writes(busy)) continue;
     const place = busy && (busy.getAttribute("href") || busy.textContent);
