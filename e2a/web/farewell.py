@@ -13,7 +13,10 @@ ACCOUNT_DELETED = "/account-deleted"
 #: Title and text by path.
 FAREWELLS = {
     SIGNED_OUT: ("You are signed out", "This browser is not signed in any more."),
-    ACCOUNT_DELETED: ("Your account is deleted", "Nothing that belonged to it works any more, and its data is removed."),
+    ACCOUNT_DELETED: (
+        "Your account is deleted",
+        "Nothing that belonged to it works any more, and its data is removed.",
+    ),
 }
 
 

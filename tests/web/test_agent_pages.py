@@ -8,66 +8,19 @@ from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
-from twisted.internet.defer import Deferred
-
-from e2a.core.entities import Principal
 from e2a.core.rules.permissions import ROLE_PERMISSIONS
-from e2a.service import rest
-from e2a.web.dashboard.site import Dashboard
-from tests.support.gateway import GatewayTestCase
+from tests.support.pages import PageTestCase
 from tests.support.tenants import execute, rows
-from tests.web.test_dashboard import Gate, Request
 
 BOT, FRIEND = "bot@agents.test", "friend@agents.test"
 TEXT = "Can you <b>help</b>?"
 
 
-class AgentPageTests(GatewayTestCase):
-    timeout = 30
-
+class AgentPageTests(PageTestCase):
     async def setUp(self) -> None:
-        build = rest.dashboard
-
-        def kept(*given: Any) -> Any:
-            front = build(*given)
-            self.dashboard: Dashboard = front.resource
-            return front
-
-        self.patch(rest, "dashboard", kept)
         await super().setUp()
-        self.key = await self.bootstrap("ana@people.test")
-        await self.bootstrap("eve@people.test")
-        found = await rows(
-            self.db,
-            "SELECT m.organisation_id, m.user_id FROM memberships m JOIN users u ON u.id = m.user_id"
-            " WHERE u.email LIKE '%%@people.test' ORDER BY u.email",
-        )
-        self.owner, self.stranger = (
-            Principal(row.organisation_id, row.user_id, ROLE_PERMISSIONS["owner"], role="owner", session_id="ses")
-            for row in found
-        )
-        self.gate = Gate()
-        self.gate.who = self.owner
-        self.dashboard._gate = self.gate
         for address in (BOT, FRIEND):
             await self.api_call("POST", "/api/v1/agents", {"slug": address.partition("@")[0], "agent_mode": "local"})
-
-    async def api_call(self, method: str, path: str, body: Any = None) -> Any:
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        return (await self.ask(method, path, headers, body)).json
-
-    async def get(self, path: str) -> Request:
-        return await self._page(Request(b"GET", path))
-
-    async def post(self, path: str, **form: Any) -> Request:
-        return await self._page(Request(b"POST", path, urlencode({"csrf": "good", **form}, doseq=True).encode()))
-
-    async def _page(self, request: Request) -> Request:
-        finished: Deferred[None] = request.notifyFinish()
-        self.dashboard.render(request)
-        if not request.finished:
-            await finished
-        return request
 
     async def arrived(self, **more: Any) -> str:
         """A message that FRIEND sent to BOT; the id of BOT's copy."""
