@@ -46,7 +46,6 @@ _FIELDS = {"body_text": "text", "body_html": "html"}
 #: A field in a complaint, as the REST interface calls it.
 _ENTRY = re.compile(r"\A(to|cc|bcc)\[(\d+)\]|\bbody_(text|html)\b")
 _SEPARATORS = re.compile(r"[\s,;]+")
-_BREAKS = re.compile(r"\r\n|\r")
 
 
 class ReviewPages:
@@ -188,14 +187,16 @@ def _held(message: OutboundMessage, content: Any) -> Mapping[str, str]:
 
 
 def _edits(view: View, found: Reviewed) -> Edits:
-    """What the person changed; what they left as it was, or what the form did not have, stays octet by octet."""
+    """What the person changed; what the form did not have stays. A text that differs in its line ends alone, as
+    browsers change them, is no edit to ``core.rules.holds``.
+    """
     if found.content is None:
         return Edits()
     changed: dict[str, str] = {}
     for name, before in _held(found.message, found.content).items():
         if name in view.form:
             after = view.form[name][0]
-            if _plain(after) != _plain(before):
+            if after != before:
                 changed[name] = after
 
     def listed(name: str) -> list[str] | None:
@@ -217,8 +218,3 @@ def _entry(match: re.Match[str]) -> str:
     if body:
         return "HTML" if body == "html" else "text"
     return f"{name.capitalize()}: address {int(index) + 1}"
-
-
-def _plain(text: str) -> str:
-    """Text without what a browser does to it: line ends, and the first of a text area."""
-    return _BREAKS.sub("\n", text).strip()
