@@ -154,7 +154,7 @@ class Invitations:
         :raises NotFound: as ``look``.
         :raises Gone: as ``look``.
         :raises Forbidden: the caller is not signed in, or not as the person that was invited.
-        :raises Conflict: the organisation is full.
+        :raises Conflict: the organisation is full, or the caller in it already.
         """
         require_person(principal)
         if not apikeys.well_formed(token):
@@ -162,13 +162,16 @@ class Invitations:
         return await self._database.run("accept invitation", self._accept, principal, apikeys.digest(token))
 
     async def _accept(self, cur: Cursor, principal: Principal, digest: bytes) -> Invitation:
-        found = self._open(await invitations.by_token(cur, digest, lock=True))
+        found = self._open(await invitations.by_token(cur, digest))
         user = await users.get_user(cur, principal.user_id)
         if user.email.lower() != found.email.lower():
             raise Forbidden(f"this invitation is for {found.email}; you are signed in as {user.email}")
         await organisations.lock_organisation(cur, found.organisation_id)
+        # Before the lock it may have been accepted, or have gone with the organisation.
+        found = self._open(await invitations.by_token(cur, digest, lock=True))
         await self._check_room(cur, found.organisation_id)
-        await members.add_member(cur, found.organisation_id, user.id, found.role)
+        if not await members.add_member(cur, found.organisation_id, user.id, found.role):
+            raise Conflict("you are a member of this organisation already")
         await invitations.accept(cur, found.id, self._moment())
         joined = Principal(
             found.organisation_id, user.id, frozenset(), session_id=principal.session_id, origin=principal.origin

@@ -71,6 +71,8 @@ _DROP_WAITING = """
 """
 _STOP_DELIVERIES = "UPDATE agents SET agent_mode = 'local', webhook_url = '' WHERE organisation_id = ANY (%s)"
 _UNNAME_FEEDBACK = "UPDATE feedback SET email = '' WHERE user_id = %s OR lower(email) = lower(%s)"
+# Nobody joins what is going: they would see what is left of it.
+_DROP_OPEN_DOORS = "DELETE FROM invitations WHERE organisation_id = ANY (%s)"
 _DROP_INVITATIONS = "DELETE FROM invitations WHERE lower(email) = lower(%s)"
 _DROP_USER = "DELETE FROM users WHERE id = %s"
 
@@ -108,7 +110,6 @@ _EMPTIED = (
     "signing_secrets",
     "suppressions",
     "idempotency_keys",
-    "invitations",
     "message_days",
     "usage_summaries",
 )
@@ -161,6 +162,7 @@ def _numbers(row: Any) -> dict[str, int]:
 async def mark(cur: Cursor, organisations: Sequence[str]) -> None:
     """Begin the erasure of these organisations."""
     await execute(cur, _MARK, (list(organisations),))
+    await execute(cur, _DROP_OPEN_DOORS, (list(organisations),))
     await tell(cur, "agent", await many(cur, _AGENTS, (list(organisations),), lambda row: str(row.id)))
     await tell(cur, "secret", organisations)
 

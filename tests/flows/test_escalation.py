@@ -7,15 +7,17 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from e2a.core.entities import Principal
-from e2a.core.errors import Forbidden, Gone
+from e2a.core.errors import Conflict, Forbidden, Gone, NotFound, Unavailable
 from e2a.core.rules.permissions import ALL_PERMISSIONS, ROLE_PERMISSIONS
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.flows.agents import AgentChange, Agents
 from e2a.flows.dataexport import DataExport, Exporting
 from e2a.flows.erasure import Erasure
 from e2a.service.cpu import InlineCpu
+from e2a.store import erasure as store
 from e2a.store import holds, signin
 from tests.flows.test_people import PeopleTestCase
 from tests.support.postgres import make_agent
@@ -95,6 +97,29 @@ class InviterTests(PeopleTestCase):
         await self.people.change_role(self.owner, carl.user_id, "member")
         await self.refused(Gone, self.invitations.look(tokens["admin"]))
         await self.invitations.look(other)
+
+    async def test_member_already(self) -> None:
+        """Who has joined otherwise keeps the role they have, and the log says of no other."""
+        await self.invitations.invite(self.owner, "bo@people.test", "admin")
+        await self.join(self.bo, "member")
+        await self.refused(Conflict, self.invitations.accept(self.bo, self.writer.token()))
+        self.assertEqual((await self.roles())[self.bo.user_id], "member")
+        self.assertEqual(await rows(self.db, "SELECT 1 FROM audit_events WHERE action = 'member.joined'"), [])
+
+    async def test_organisation_goes(self) -> None:
+        """Nobody is let into an organisation whose owner has deleted it, while what it held is still being removed."""
+        await self.invitations.invite(self.owner, "bo@people.test", "admin")
+        token, moment = self.writer.token(), self.invitations._moment()
+
+        async def broken(*_: Any) -> int:
+            raise Unavailable
+
+        self.patch(store, "erase_messages", broken)
+        erasure = Erasure(self.db, SEALER, os.urandom, operator=OPERATOR_MAILBOX)
+        await self.refused(Unavailable, erasure.delete_account(self.owner, "DELETE"))
+        await self.refused(NotFound, self.invitations.accept(self.bo, token))
+        await self.refused(NotFound, self.invitations.look(token))
+        self.assertFalse(await self.db.run("invited", signin.invited, "bo@people.test", moment))
 
     async def test_other_log(self) -> None:
         """That somebody made an organisation stands in its own log, not in that of where they came from."""
