@@ -24,10 +24,9 @@ DOMAIN = "agents.example.org"
 AGENT = f"bot@{DOMAIN}"
 #: These begin with nothing: no user, no agent.
 BARE = ("README.md", "quickstart.md")
-#: What a document may take from the tour; and its Python, with the key that the commands before have kept.
+#: How Python runs: with the key that the commands before have kept.
 PREAMBLE = """\
 set -euo pipefail
-api() { curl -sS --fail-with-body -H "Authorization: Bearer $E2A_API_KEY" "$@"; }
 program() {
     if grep -q e2a_your_key "$1"; then
         key=${E2A_API_KEY:-$(python -c 'import json; print(json.load(open(".e2a/config.json"))["api_key"])')}
