@@ -28,8 +28,10 @@ from .scope import lock_agent, the_agent
 
 #: Living bindings of one agent.
 MOST_DELEGATIONS = 50
-#: Proposals of one organisation, and to one person whoever asks: each is a mail to somebody who did not ask for it.
+#: Proposals of one organisation, of one member in all of theirs, and to one person whoever asks: each is a mail to
+#: somebody who did not ask for it.
 PROPOSALS = Limit("delegations", 20, 86_400)
+PROPOSALS_BY = Limit("delegations by", 20, 86_400)
 QUESTIONS = Limit("delegation questions", 3, 86_400)
 #: Requests of one address, or IPv6 network, with a good link.
 PAGES = Limit("delegation pages", 60, 60)
@@ -152,6 +154,7 @@ class Delegations:
             raise Conflict(f"an agent can have at most {MOST_DELEGATIONS} delegations; end some first")
         made = await store.add_delegation(cur, ids.prefixed("dlg", self._random), agent_id, person)
         await limits.charge(cur, PROPOSALS, principal.organisation_id)
+        await limits.charge(cur, PROPOSALS_BY, principal.user_id)
         await limits.charge(cur, QUESTIONS, person)
         await self._writer.system_mail(cur, self._question(made))
         await audit.record(cur, principal, "delegation.proposed", "delegation", made.id, agent=agent_id)

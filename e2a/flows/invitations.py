@@ -24,8 +24,10 @@ from e2a.store.rows import Cursor
 from .people import actor_role, require_person
 from .ports import Now, Transactions
 
-#: Invitations of one organisation, and to one address whoever asks: each is a mail to somebody who did not ask for it.
+#: Invitations of one organisation, of one person in all of theirs, and to one address whoever asks: each is a mail to
+#: somebody who did not ask for it.
 SENT = Limit("invitations", 50, 86_400)
+SENT_BY = Limit("invitations by", 50, 86_400)
 RECEIVED = Limit("invitations to", 5, 86_400)
 #: Where the mail's link leads, below the public URL.
 PATH = "/invitation"
@@ -110,6 +112,7 @@ class Invitations:
         )
         await audit.record(cur, principal, "invitation.created", "invitation", made.id, role=role)
         await limits.charge(cur, SENT, organisation_id)
+        await limits.charge(cur, SENT_BY, principal.user_id)
         await limits.charge(cur, RECEIVED, email.lower())
         link = f"{self._public_url}{PATH}?token={token.text}"
         if not self._writer.sends_system_mail or not self._public_url:

@@ -213,6 +213,15 @@ class DelegationsTests(DatabaseTestCase):
         await self.refused(TooManyRequests, self.flow.propose(self.ana, BOT, "c@people.test"))
         self.assertEqual(len(self.writer.drafts), 4)
 
+    async def test_several_organisations(self) -> None:
+        """Whoever belongs to several organisations does not ask more people for that."""
+        self.patch(module, "PROPOSALS_BY", Limit("by", 1, 86_400))
+        await make_agent(self.db, "his@other.test", organisation=self.bo.organisation_id)
+        await self.asked()
+        there = replace(self.ana, organisation_id=self.bo.organisation_id)
+        await self.refused(TooManyRequests, self.flow.propose(there, "his@other.test", "b@people.test"))
+        await self.flow.propose(self.bo, "his@other.test", "b@people.test")
+
     async def test_link_limit(self) -> None:
         """One client cannot open a good link without end."""
         self.patch(module, "PAGES", Limit("pages", 2, 60))

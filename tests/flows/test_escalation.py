@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from e2a.core.entities import Principal
-from e2a.core.errors import Conflict, Forbidden, Gone, NotFound, Unavailable
+from e2a.core.errors import Conflict, Forbidden, Gone, NotFound, TooManyRequests, Unavailable
+from e2a.core.rules.limits import Limit
 from e2a.core.rules.permissions import ALL_PERMISSIONS, ROLE_PERMISSIONS
 from e2a.core.trust.pagetoken import PageTokens
+from e2a.flows import invitations as module
 from e2a.flows.agents import AgentChange, Agents
 from e2a.flows.dataexport import DataExport, Exporting
 from e2a.flows.erasure import Erasure
@@ -51,6 +53,19 @@ class AppointmentTests(PeopleTestCase):
         await self.people.change_role(narrow, bo.user_id, "member")
         await self.people.remove(narrow, bo.user_id)
         self.assertNotIn(bo.user_id, await self.roles())
+
+
+class UnaskedMailTests(PeopleTestCase):
+    async def test_invitations(self) -> None:
+        """More organisations do not let one person write to more people who did not ask for it."""
+        self.patch(module, "SENT_BY", Limit("by", 2, 86_400))
+        for place, name in ((self.team, "dee"), (self.ana.organisation_id, "eve")):
+            await self.invitations.invite(replace(self.ana, organisation_id=place), f"{name}@people.test", "member")
+        more = (await self.people.create(self.ana, "More")).id
+        owner = replace(self.ana, organisation_id=more)
+        await self.refused(TooManyRequests, self.invitations.invite(owner, "fay@people.test", "member"))
+        self.assertEqual(len(self.writer.drafts), 2)
+        await self.invitations.invite(self.bo, "fay@people.test", "member")
 
 
 class InviterTests(PeopleTestCase):
