@@ -16,7 +16,6 @@ from e2a.flows.usage import Usage
 from .models import Shape
 from .routing import Call, Query, route
 
-
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
