@@ -195,7 +195,8 @@ class Dashboard(Resource):
             "path": request.path.decode("ascii", "replace"),
             "csrf": self._form_token(request, principal),
             "notice": NOTICES.get(notice, ""),
-            "live": " ".join(answer.live),
+            # The count of what waits is in the menu of every page.
+            "live": " ".join(sorted({*answer.live, "outbound"})) if around else "",
             "may": (lambda action: principal is not None and action in principal.permissions),
             **answer.values,
         }

@@ -27,10 +27,20 @@ if (kinds.length && "EventSource" in window) {
   let waiting = 0;
   let known = false;
   const later = () => { if (!waiting) waiting = setTimeout(() => { waiting = 0; refresh().catch(() => {}); }, 150); };
-  const source = new EventSource("/dashboard/events");
-  source.onmessage = (event) => { if (kinds.includes(event.data)) later(); };
-  // What happened while there was no stream is read when there is one again.
-  source.onopen = () => { if (known) later(); known = true; };
+  let source = null;
+  // A browser has few connections to one server, so only the page that is seen keeps a stream.
+  const follow = () => {
+    if (document.hidden) { source?.close(); source = null; return; }
+    if (source) return;
+    source = new EventSource("/dashboard/events");
+    source.onmessage = (event) => { if (kinds.includes(event.data)) later(); };
+    // What happened while there was no stream is read when there is one again.
+    source.onopen = () => { if (known) later(); known = true; };
+  };
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pagehide", () => { source?.close(); source = null; });
+  addEventListener("pageshow", follow);
+  follow();
 }
 
 document.addEventListener("click", async (event) => {
