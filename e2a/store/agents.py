@@ -54,9 +54,9 @@ _REACH = """
     SELECT
         (SELECT array_agg(a.id)
             FROM agents a JOIN domains d ON d.id = a.domain_id JOIN organisations o ON o.id = a.organisation_id
-            WHERE a.id = ANY (%s) AND d.verified_at IS NOT NULL
-                AND (o.erased_since IS NULL OR a.id = %s)) AS agents,
-        (SELECT array_agg(name) FROM domains WHERE name = ANY (%s) AND verified_at IS NOT NULL) AS hosted
+            WHERE a.id = ANY ($1) AND d.verified_at IS NOT NULL
+                AND (o.erased_since IS NULL OR a.id = $2)) AS agents,
+        (SELECT array_agg(name) FROM domains WHERE name = ANY ($3) AND verified_at IS NOT NULL) AS hosted
 """
 
 
@@ -178,6 +178,6 @@ async def reach(
 
     :param operator: the agent that goes on receiving all the same.
     """
-    await cur.execute(_REACH, (list(candidates), operator, list(domains)))
+    await cur.execute_prepared("reach", "text[], text, text[]", _REACH, (list(candidates), operator, list(domains)))
     row = cur.fetchone()
     return frozenset(row.agents or ()), frozenset(row.hosted or ())

@@ -63,12 +63,14 @@ _USED = """
     VALUES ('ue_' || $1, $2, $3, substring($3 FROM '[^@]*$'), 'outbound') ON CONFLICT DO NOTHING
 """
 _GET = f"SELECT {COLUMNS} FROM messages AS m WHERE m.id = %s AND m.direction = 'outbound'"
+# Only outbound messages have a status. Asked for their direction instead, a planner without figures walks the index of
+# all of them.
 _WITH_RECIPIENTS = f"""
     SELECT {COLUMNS}, ARRAY(
         SELECT json_build_array(address, kind, route, destination, state, code, reply)::text FROM outbound_recipients
         WHERE message_id = m.id ORDER BY array_position(ARRAY['to', 'cc', 'bcc'], kind), address
     ) AS recipients
-    FROM messages AS m WHERE m.id = ANY ($1) AND m.direction = 'outbound'
+    FROM messages AS m WHERE m.id = ANY ($1) AND m.status IS NOT NULL
 """
 _FIND = f"""
     SELECT {COLUMNS} FROM messages AS m

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from e2a.core.rules.sending import Settled, Target
@@ -44,23 +45,23 @@ _SPLIT = """
 _CLAIM = """
     WITH due AS MATERIALIZED (
         SELECT message_id, destination, next_attempt_at FROM outbox
-        WHERE next_attempt_at <= now() AND phase = 'ready' AND destination <> ALL (%(full)s::text[])
-        ORDER BY next_attempt_at LIMIT %(limit)s
+        WHERE next_attempt_at <= now() AND phase = 'ready' AND destination <> ALL ($1)
+        ORDER BY next_attempt_at LIMIT $2
         FOR UPDATE SKIP LOCKED
     ), placed AS (
         SELECT *, row_number() OVER (PARTITION BY destination ORDER BY next_attempt_at, message_id) AS place FROM due
     ), claimed AS (
         UPDATE outbox o
-        SET next_attempt_at = now() + make_interval(secs => %(lease)s), attempts = o.attempts + 1, fence = o.fence + 1
-        FROM placed p LEFT JOIN unnest(%(destinations)s::text[], %(rooms)s::integer[]) AS busy (destination, room)
+        SET next_attempt_at = now() + make_interval(secs => $3), attempts = o.attempts + 1, fence = o.fence + 1
+        FROM placed p LEFT JOIN unnest($4, $5) AS busy (destination, room)
             USING (destination)
         WHERE o.message_id = p.message_id AND o.destination = p.destination
-            AND p.place <= coalesce(busy.room, %(room)s)
+            AND p.place <= coalesce(busy.room, $6)
         RETURNING o.*
     )
     SELECT c.message_id, c.destination, c.attempts, c.unknowns, c.fence, m.sender, m.raw_id, m.size, {targets},
         extract(epoch FROM c.gives_up_at - now())::float8 AS seconds_left, c.created_at,
-        CASE WHEN r.size <= %(inline)s THEN r.data END AS data
+        CASE WHEN r.size <= $7 THEN r.data END AS data
     FROM claimed c JOIN messages m ON m.id = c.message_id LEFT JOIN raw_messages r ON r.id = m.raw_id
     ORDER BY m.id
 """
@@ -73,6 +74,7 @@ _TARGETS = """
     ) AS targets
 """
 _CLAIM = _CLAIM.format(targets=_TARGETS)
+_CLAIM_TYPES = "text[], integer, float8, text[], integer[], integer, integer"
 _LOST_IDS = """
     SELECT DISTINCT message_id FROM outbox WHERE phase = 'data' AND next_attempt_at <= now() LIMIT %s
 """
@@ -87,14 +89,15 @@ _LOST = f"""
     FROM c JOIN messages m ON m.id = c.message_id ORDER BY m.id
 """
 _HELD = "unnest(%s::text[], %s::text[], %s::integer[]) AS held (message_id, destination, fence)"
+_HELD_PREPARED = "unnest($1, $2, $3) AS held (message_id, destination, fence)"
 _MINE = "o.message_id = held.message_id AND o.destination = held.destination AND o.fence = held.fence"
 # Rows are locked in one order before they are changed: several processes do this with overlapping messages.
 _BEGIN = f"""
     WITH mine AS MATERIALIZED (
-        SELECT o.message_id, o.destination FROM outbox o JOIN {_HELD} ON {_MINE}
+        SELECT o.message_id, o.destination FROM outbox o JOIN {_HELD_PREPARED} ON {_MINE}
         WHERE o.phase = 'ready' AND o.next_attempt_at > now() ORDER BY 1, 2 FOR UPDATE OF o
     )
-    UPDATE outbox o SET phase = 'data', next_attempt_at = now() + make_interval(secs => %s)
+    UPDATE outbox o SET phase = 'data', next_attempt_at = now() + make_interval(secs => $4)
     FROM mine WHERE o.message_id = mine.message_id AND o.destination = mine.destination
     RETURNING o.message_id, o.destination
 """
@@ -112,34 +115,29 @@ _RELEASE = f"""
         attempts = greatest(o.attempts - 1, 0)
     FROM {_HELD} WHERE {_MINE} AND o.next_attempt_at IS NOT NULL
 """
-_LOCK_MESSAGES = "SELECT id FROM messages WHERE id = ANY (%s) ORDER BY id FOR UPDATE"
+_LOCK_MESSAGES = "SELECT id FROM messages WHERE id = ANY ($1) ORDER BY id FOR UPDATE"
 _MARK = """
     UPDATE outbox o SET phase = 'ready', fence = o.fence + CASE WHEN d.recovered THEN 0 ELSE 1 END,
         next_attempt_at = now() + make_interval(secs => d.delay), unknowns = d.unknowns, last_error = d.error
-    FROM unnest(
-        %s::text[], %s::text[], %s::integer[], %s::float8[], %s::integer[], %s::boolean[], %s::boolean[], %s::text[]
-    ) AS d (message_id, destination, fence, delay, unknowns, kept, recovered, error)
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+        AS d (message_id, destination, fence, delay, unknowns, kept, recovered, error)
     WHERE o.message_id = d.message_id AND o.destination = d.destination AND o.fence = d.fence
     RETURNING o.message_id, o.destination, o.next_attempt_at IS NULL AND NOT d.kept AS finished
 """
+_MARK_TYPES = "text[], text[], integer[], float8[], integer[], boolean[], boolean[], text[]"
 _FINISH = """
-    DELETE FROM outbox o USING unnest(%s::text[], %s::text[]) AS d (message_id, destination)
+    DELETE FROM outbox o USING unnest($1, $2) AS d (message_id, destination)
     WHERE o.message_id = d.message_id AND o.destination = d.destination
 """
 # A recipient that a bounce has reached meanwhile keeps that.
 _RECIPIENTS = """
     UPDATE outbound_recipients r SET state = d.state, code = d.code, reply = d.reply, updated_at = now()
-    FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[], %s::text[])
-        AS d (message_id, address, state, code, reply)
+    FROM unnest($1, $2, $3, $4, $5) AS d (message_id, address, state, code, reply)
     WHERE r.message_id = d.message_id AND r.address = d.address AND r.state IN ('pending', 'unknown')
 """
-_PROVIDER = """
-    UPDATE messages m SET provider_message_id = d.provider
-    FROM unnest(%s::text[], %s::text[]) AS d (id, provider)
-    WHERE m.id = d.id AND m.provider_message_id = ''
-"""
+_RECIPIENTS_TYPES = "text[], text[], text[], integer[], text[]"
 # Accepted by one is sent; what is still to come is seen at the recipients. A copy handed over inside counts only once
-# the mail to people is through or has failed.
+# the mail to people is through or has failed. One update for everything: each costs an entry in most of the indexes.
 _SETTLE = """
     WITH counted AS MATERIALIZED (
         SELECT r.message_id,
@@ -147,30 +145,30 @@ _SETTLE = """
             count(*) FILTER (WHERE r.state = 'unknown') AS unknown,
             count(*) FILTER (WHERE r.state IN ('sent', 'bounced') AND r.route = 'smtp') AS sent,
             count(*) FILTER (WHERE r.state IN ('sent', 'bounced') AND r.route = 'loopback') AS handed_over
-        FROM outbound_recipients r WHERE r.message_id = ANY (%(ids)s) GROUP BY r.message_id
+        FROM outbound_recipients r WHERE r.message_id = ANY ($1) GROUP BY r.message_id
+    ), decided AS MATERIALIZED (
+        SELECT m.id, m.raw_id, CASE WHEN sent > 0 THEN m.sent_status WHEN pending > 0 THEN 'queued'
+                WHEN handed_over > 0 THEN m.sent_status WHEN unknown > 0 THEN 'unknown' ELSE 'failed' END AS status
+        FROM counted c JOIN messages m ON m.id = c.message_id
+        WHERE m.status IN ('queued', 'unknown', 'sent', 'expired_approved', 'failed')
     ), settled AS (
         UPDATE messages m SET
-            status = CASE WHEN sent > 0 THEN m.sent_status WHEN pending > 0 THEN 'queued'
-                WHEN handed_over > 0 THEN m.sent_status WHEN unknown > 0 THEN 'unknown' ELSE 'failed' END
-        FROM counted c
-        WHERE m.id = c.message_id AND m.direction = 'outbound'
-            AND m.status IN ('queued', 'unknown', 'sent', 'expired_approved', 'failed')
-        RETURNING m.id, m.status, m.sent_status, m.agent_id, m.organisation_id
+            status = d.status,
+            raw_id = CASE WHEN d.status = m.sent_status AND NOT EXISTS (SELECT FROM outbox o WHERE o.message_id = m.id)
+                THEN NULL ELSE m.raw_id END,
+            provider_message_id = CASE WHEN m.provider_message_id = '' THEN coalesce(named.provider, '')
+                ELSE m.provider_message_id END
+        FROM decided d LEFT JOIN unnest($3, $4) AS named (id, provider) USING (id)
+        WHERE m.id = d.id
+        RETURNING m.id, m.status, m.sent_status, m.agent_id, m.organisation_id,
+            CASE WHEN m.raw_id IS NULL THEN d.raw_id END AS let_go
     ), used AS (
         INSERT INTO usage_events (id, organisation_id, agent_id, domain, direction)
         SELECT 'ue_' || id, organisation_id, agent_id, substring(agent_id FROM '[^@]*$'), 'outbound'
-        FROM settled WHERE status = sent_status AND %(usage)s
+        FROM settled WHERE status = sent_status AND $2
         ON CONFLICT DO NOTHING
     )
-    SELECT id FROM settled
-"""
-_LET_GO = """
-    WITH done AS MATERIALIZED (
-        SELECT id, raw_id FROM messages m
-        WHERE id = ANY (%s) AND raw_id IS NOT NULL AND status = sent_status
-            AND NOT EXISTS (SELECT FROM outbox o WHERE o.message_id = m.id)
-    )
-    UPDATE messages m SET raw_id = NULL FROM done WHERE m.id = done.id RETURNING done.raw_id
+    SELECT id, let_go FROM settled
 """
 _NEXT_DUE = "SELECT extract(epoch FROM min(next_attempt_at) - now())::float8 AS seconds FROM outbox"
 _BACKLOG = """
@@ -250,16 +248,10 @@ async def claim(cur: Cursor, *, limit: int, lease: float, room: int, rooms: Mapp
     :param lease: seconds after which another process may take them.
     :param room: how many to take for one destination, unless ``rooms`` says otherwise; 0 there leaves it out.
     """
-    parameters = {
-        "limit": limit,
-        "lease": lease,
-        "room": room,
-        "full": [name for name, free in rooms.items() if free <= 0],
-        "destinations": list(rooms),
-        "rooms": list(rooms.values()),
-        "inline": INLINE,
-    }
-    return await many(cur, _CLAIM, parameters, _load_job)
+    full = [name for name, free in rooms.items() if free <= 0]
+    parameters = (full, limit, lease, list(rooms), list(rooms.values()), room, INLINE)
+    await cur.execute_prepared("claim_outbox", _CLAIM_TYPES, _CLAIM, parameters)
+    return [_load_job(row) for row in cur.fetchall()]
 
 
 async def take_lost(cur: Cursor, limit: int) -> list[Job]:
@@ -267,13 +259,14 @@ async def take_lost(cur: Cursor, limit: int) -> list[Job]:
     ids = await many(cur, _LOST_IDS, (limit,), lambda row: str(row.message_id))
     if not ids:
         return []
-    await execute(cur, _LOCK_MESSAGES, (ids,))
+    await _lock_messages(cur, ids)
     return await many(cur, _LOST, (ids,), _load_job)
 
 
 async def begin(cur: Cursor, held: Sequence[Held], lease: float) -> set[Held]:
     """Phase ``data`` for those whose lease still stands; returns these. The lease begins anew."""
-    rows = await many(cur, _BEGIN, (*_columns(held), lease), lambda row: (row.message_id, row.destination))
+    await cur.execute_prepared("begin_data", "text[], text[], integer[], float8", _BEGIN, (*_columns(held), lease))
+    rows = [(row.message_id, row.destination) for row in cur.fetchall()]
     return {job for job in held if (job.message_id, job.destination) in rows}
 
 
@@ -301,7 +294,7 @@ async def record(cur: Cursor, outcomes: Sequence[Outcome], *, usage: bool) -> in
     """
     outcomes = sorted(outcomes, key=lambda outcome: (outcome.held.message_id, outcome.held.destination))
     ids = sorted({outcome.held.message_id for outcome in outcomes})
-    await execute(cur, _LOCK_MESSAGES, (ids,))
+    await _lock_messages(cur, ids)
     marks = (
         *_columns([outcome.held for outcome in outcomes]),
         [outcome.delay for outcome in outcomes],
@@ -310,15 +303,14 @@ async def record(cur: Cursor, outcomes: Sequence[Outcome], *, usage: bool) -> in
         [outcome.recovered for outcome in outcomes],
         [outcome.error for outcome in outcomes],
     )
-    marked = {
-        (message_id, destination): finished
-        for message_id, destination, finished in await many(cur, _MARK, marks, lambda row: tuple(row))
-    }
+    await cur.execute_prepared("mark_outbox", _MARK_TYPES, _MARK, marks)
+    marked = {(row.message_id, row.destination): row.finished for row in cur.fetchall()}
     news = [outcome for outcome in outcomes if (outcome.held.message_id, outcome.held.destination) in marked]
     if not news:
         return 0
     finished = [place for place, done in marked.items() if done]
-    await execute(cur, _FINISH, ([place[0] for place in finished], [place[1] for place in finished]))
+    places = ([place[0] for place in finished], [place[1] for place in finished])
+    await cur.later_prepared("finish_outbox", "text[], text[]", _FINISH, places)
     settled = [(outcome.held.message_id, recipient) for outcome in news for recipient in outcome.recipients]
     columns = (
         [message_id for message_id, _ in settled],
@@ -327,23 +319,26 @@ async def record(cur: Cursor, outcomes: Sequence[Outcome], *, usage: bool) -> in
         [recipient.code for _, recipient in settled],
         [recipient.reply for _, recipient in settled],
     )
-    await execute(cur, _RECIPIENTS, columns)
+    await cur.later_prepared("settle_recipients", _RECIPIENTS_TYPES, _RECIPIENTS, columns)
     named = {outcome.held.message_id: outcome.provider_id for outcome in news if outcome.provider_id}
-    if named:
-        await execute(cur, _PROVIDER, (list(named), list(named.values())))
-    await settle(cur, sorted({outcome.held.message_id for outcome in news}), usage=usage)
+    await settle(cur, sorted({outcome.held.message_id for outcome in news}), usage=usage, named=named)
     return len(news)
 
 
-async def settle(cur: Cursor, message_ids: Sequence[str], *, usage: bool) -> None:
+async def settle(
+    cur: Cursor, message_ids: Sequence[str], *, usage: bool, named: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Bring messages' status in line with their recipients, announce them as ``outbound <id>``, and let the bytes go of
     those that are sent and have no job any more; the others may be sent once more (``resending``). The messages' rows
     must be locked, or new in this transaction.
+
+    :param named: the Message-ID that the server gave a message, by its id.
     """
-    parameters = {"ids": list(message_ids), "usage": usage}
-    ids = await many(cur, _SETTLE, parameters, lambda row: str(row.id))
-    raw_ids = await many(cur, _LET_GO, (ids,), lambda row: str(row.raw_id))
-    await forget_raws(cur, raw_ids)
+    parameters = (list(message_ids), usage, list(named), list(named.values()))
+    await cur.execute_prepared("settle_messages", "text[], boolean, text[], text[]", _SETTLE, parameters)
+    rows = cur.fetchall()
+    ids = [str(row.id) for row in rows]
+    await forget_raws(cur, [row.let_go for row in rows])
     await tell(cur, "outbound", ids)
 
 
@@ -356,6 +351,10 @@ async def read_backlog(cur: Cursor) -> tuple[int, float]:
     """How many jobs there are, and the age of the oldest in seconds."""
     found = await maybe(cur, _BACKLOG, (), lambda row: (int(row.jobs), float(row.oldest)))
     return found or (0, 0.0)
+
+
+async def _lock_messages(cur: Cursor, message_ids: Sequence[str]) -> None:
+    await cur.later_prepared("lock_messages", "text[]", _LOCK_MESSAGES, (list(message_ids),))
 
 
 def _columns(held: Iterable[Held]) -> tuple[list[str], list[str], list[int]]:

@@ -25,9 +25,9 @@ _AGENTS_MESSAGES = """
 _LOCK_MAILBOX = "SELECT 1 FROM mailboxes WHERE agent_id = %s FOR UPDATE"
 # Two replicas may remove the two last copies of the same bytes at once, and neither sees what the other does. The lock
 # puts them in a row; the statement after it sees what the one before has committed.
-_LOCK_RAWS = "SELECT 1 FROM raw_messages WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+_LOCK_RAWS = "SELECT 1 FROM raw_messages WHERE id = ANY ($1) ORDER BY id FOR UPDATE"
 _DELETE_RAWS = """
-    DELETE FROM raw_messages AS r WHERE id = ANY(%s) AND NOT EXISTS (SELECT FROM messages WHERE raw_id = r.id)
+    DELETE FROM raw_messages AS r WHERE id = ANY ($1) AND NOT EXISTS (SELECT FROM messages WHERE raw_id = r.id)
 """
 _NEXT_RAWS = "SELECT id FROM raw_messages WHERE id > %s ORDER BY id LIMIT %s"
 _OLD_FINGERPRINTS = """
@@ -118,7 +118,10 @@ async def sweep_raws(cur: Cursor, after: str = "", limit: int = BATCH) -> tuple[
     :returns: where it stands now, ``""`` at the end; and how many were removed.
     """
     ids = await many(cur, _NEXT_RAWS, (after, limit), lambda row: str(row.id))
-    removed = await execute(cur, _DELETE_RAWS, (ids,)) if ids else 0
+    removed = 0
+    if ids:
+        await cur.execute_prepared("delete_raws", "text[]", _DELETE_RAWS, (ids,))
+        removed = int(cur.rowcount)
     return (ids[-1] if len(ids) == limit else ""), removed
 
 
@@ -148,5 +151,5 @@ async def forget_raws(cur: Cursor, raw_ids: Iterable[str | None]) -> None:
     ids = sorted({raw_id for raw_id in raw_ids if raw_id is not None})
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        await execute(cur, _LOCK_RAWS, (batch,))
-        await execute(cur, _DELETE_RAWS, (batch,))
+        await cur.later_prepared("lock_raws", "text[]", _LOCK_RAWS, (batch,))
+        await cur.later_prepared("delete_raws", "text[]", _DELETE_RAWS, (batch,))
