@@ -82,9 +82,11 @@ class MeResource:
 
 def _shown(found: Self, *, restricted: bool) -> dict[str, Any]:
     user, organisation = found.who.user, found.who.organisation
+    # A personal organisation is named after its owner.
+    name = "" if restricted else organisation.name
     return {
         "credential": "session" if found.key is None else "key",
-        "organisation": {"id": organisation.id, "name": organisation.name, "role": found.who.role},
+        "organisation": {"id": organisation.id, "name": name, "role": found.who.role},
         "user": None if restricted else {"id": user.id, "email": user.email, "name": user.name},
         "key": None if found.key is None else _key(found.key),
         "permissions": list(found.permissions),

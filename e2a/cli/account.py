@@ -192,7 +192,7 @@ def _show_me(session: Session, found: dict[str, Any]) -> None:
     if user:
         pairs.append(("User", user["email"]))
     if organisation:
-        pairs.append(("Organisation", f"{organisation['name']} ({organisation['role']})"))
+        pairs.append(("Organisation", f"{organisation['name'] or organisation['id']} ({organisation['role']})"))
     if key:
         pairs.append(("Key", f"{key['key_prefix']}… {key['name']}"))
         for label, name in (("Agent", "agent"), ("Labels", "label_prefix"), ("Expires", "expires_at")):

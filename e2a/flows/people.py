@@ -43,10 +43,19 @@ class People:
     # --- organisations ------------------------------------------------------------------------------------------------
 
     async def places(self, principal: Principal) -> list[Place]:
-        """The organisations that the person belongs to; for a key only the key's own."""
+        """The organisations that the person belongs to; for a key only the key's own. A key for a part of the agents is
+        not told its name: a personal one is named after its owner.
+        """
         found = await self._database.run("list organisations", members.organisations_of, principal.user_id)
         return [
-            Place(row.id, row.name, row.personal, row.role, row.created_at, row.id == principal.organisation_id)
+            Place(
+                row.id,
+                "" if principal.restricted else row.name,
+                row.personal,
+                row.role,
+                row.created_at,
+                row.id == principal.organisation_id,
+            )
             for row in found
             if principal.key_id is None or row.id == principal.organisation_id
         ]

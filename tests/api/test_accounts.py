@@ -234,6 +234,7 @@ class AccountsApiTests(DatabaseTestCase):
         made = await self.call("POST", "/api/keys", {"label_prefix": "eu/"}, status=201)
         me = await self.call("GET", "/api/v1/me", key=made["key"])
         self.assertEqual((me["user"], me["key"]["label_prefix"]), (None, "eu/"))
+        self.assertNotIn("ana@people.test", str(me))
 
     async def test_secrets(self) -> None:
         """A secret is shown whole once; the cap and the floor are 400, what is not there 404."""

@@ -80,6 +80,9 @@ class MemberTests(PeopleTestCase):
         self.assertEqual([place.personal for place in found], [True, False])
         key = replace(self.owner, session_id=None, key_id="apk_1")
         self.assertEqual([place.id for place in await self.people.places(key)], [self.team])
+        for part in ({"agent_id": "bot@agents.test"}, {"label_prefix": "eu/"}):
+            # A personal organisation bears its owner's address.
+            self.assertEqual([place.name for place in await self.people.places(replace(key, **part))], [""])
         await self.refused(Forbidden, self.people.create(key, "More"))
         await self.refused(BadRequest, self.people.create(self.ana, " \n "))
 
