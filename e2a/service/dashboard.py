@@ -70,6 +70,7 @@ def dashboard(
         client_address=client_address,
         random=os.urandom,
         production=settings.production,
+        room=lambda organisation_id: ground.limiting.concurrency.place("work", organisation_id),
     )
     return Front(site, streams.close)
 

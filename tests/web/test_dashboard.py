@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.test.requesthelper import DummyChannel, DummyRequest
 
 from e2a.core.entities import Principal
-from e2a.core.errors import Forbidden
+from e2a.core.errors import Forbidden, TooManyRequests
 from e2a.core.rules.permissions import ROLE_PERMISSIONS
 from e2a.web.dashboard.rendering import static_files
 from e2a.web.dashboard.routing import Html, Redirect, View, page
@@ -155,6 +157,26 @@ class DashboardTests(TestCase):
             ("/dashboard/things/one?csrf=good", {"value": "x"}),
         ):
             self.assertEqual((await self.ask(b"POST", uri, **form)).responseCode, 403)
+        self.assertEqual(self.section.done, [])
+
+    async def test_room(self) -> None:
+        """An organisation that has too many pages under way is told to come later; each page gives its place back."""
+        taken: list[str] = []
+
+        @contextmanager
+        def room(organisation_id: str) -> Iterator[None]:
+            if taken:
+                raise TooManyRequests(retry_after=3)
+            taken.append(organisation_id)
+            yield
+            taken.clear()
+
+        self.patch(self.dashboard, "_room", room)
+        for _ in range(2):
+            self.assertEqual((await self.ask(b"GET", "/dashboard/things/one")).responseCode, 200)
+        taken.append("another page")
+        refused = await self.ask(b"POST", "/dashboard/things/one", csrf="good", value="x")
+        self.assertEqual((refused.responseCode, refused.header("retry-after")), (429, "3"))
         self.assertEqual(self.section.done, [])
 
     async def test_other_organisation(self) -> None:

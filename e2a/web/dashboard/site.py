@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, unquote
@@ -21,7 +22,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 
 from e2a.core.entities import Origin, Principal
-from e2a.core.errors import BadRequest, Conflict, E2AError, NotFound, TooManyRequests, Unauthenticated
+from e2a.core.errors import BadRequest, Busy, Conflict, E2AError, NotFound, TooManyRequests, Unauthenticated
 from e2a.core.ids import RandomBytes
 from e2a.core.rules.permissions import require
 
@@ -53,6 +54,11 @@ HEADERS = {
 }
 
 
+#: ``(organisation id) -> ``: a place among the requests under way while the ``with`` block lasts; refuses when there is
+#: none.
+Room = Callable[[str], AbstractContextManager[object]]
+
+
 class Frame(Protocol):
     """What stands around every page (``flows.overview``)."""
 
@@ -66,6 +72,7 @@ class Dashboard(Resource):
 
     :param sections: instances whose methods carry ``@page``.
     :param production: whether ``Strict-Transport-Security`` is sent.
+    :param room: keeps the pages that are being made in bounds, as the REST interface does with its answers.
     """
 
     isLeaf = True
@@ -82,8 +89,10 @@ class Dashboard(Resource):
         client_address: ClientAddress,
         random: RandomBytes,
         production: bool,
+        room: Room = nullcontext,
     ) -> None:
         super().__init__()
+        self._room = room
         self._rest: Any = rest
         self._gate = gate
         self._frame = frame
@@ -137,7 +146,8 @@ class Dashboard(Resource):
                 self._check_form(request, route, principal, (form.get("csrf") or [""])[0])
             require(principal, route.action)
             view = View(request, principal, path, _query(request), form, self._form_token(request, principal))
-            answer = await handler(view)
+            with self._room(principal.organisation_id):
+                answer = await handler(view)
             if isinstance(answer, Html):
                 await self._html(request, answer, principal)
             elif isinstance(answer, Redirect):
@@ -245,7 +255,7 @@ class Dashboard(Resource):
         else:
             self._log.failure("request {id} failed", failure, id=request_id)
             status, text = 500, f"internal error; the request id is {request_id}"
-        if isinstance(error, TooManyRequests):
+        if isinstance(error, TooManyRequests | Busy):
             request.setHeader("Retry-After", str(error.retry_after))
         values = {"status": status, "text": text[:1].upper() + text[1:].rstrip(".") + "."}
         try:
