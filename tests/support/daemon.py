@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,18 +15,12 @@ from urllib.parse import quote
 import httpx
 
 from tests.support.pgserver import die_with_parent
+from tests.support.ports import free_port
 from tests.support.sinks import WebSocketInbox
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = "a-deployment-secret-that-only-tests-use-0123456789"
 SHARED_DOMAIN = "agents.test"
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def script(module: str, function: str, *arguments: str) -> list[str]:

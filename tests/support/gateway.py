@@ -20,8 +20,8 @@ from e2a.service import rest
 from e2a.service.gateway import Gateway
 from e2a.service.lifecycle import Stack
 from e2a.service.options import sealer_of
-from tests.support.daemon import free_port
 from tests.support.dnsstub import DNSStub
+from tests.support.ports import free_port
 from tests.support.postgres import DatabaseTestCase
 
 _SETTINGS = {

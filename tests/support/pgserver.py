@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+
+from tests.support.ports import free_port
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -61,9 +62,7 @@ class PostgresServer:
         self._owner = _unprivileged()
         if self._owner is not None:
             os.chown(self._root, self._owner.pw_uid, self._owner.pw_gid)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", str(self._data), "-U", "e2a", "-A", "trust", "-E", "UTF8", "--locale=C")
 

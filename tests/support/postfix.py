@@ -13,8 +13,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.daemon import free_port
 from tests.support.pgserver import die_with_parent
+from tests.support.ports import free_port
 from tests.support.sinks import wait_until
 
 #: The user that mailboxes belong to; Postfix delivers nothing as root.

@@ -22,6 +22,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.support.ports import free_port
+
 _SIGNED = ("Verified", "Sender", "Entity-Type", "Domain-Check", "Delegation", "Timestamp", "Message-Id", "Body-Hash")
 
 
@@ -132,24 +134,24 @@ class _HookProtocol(asyncio.Protocol):
 class WebhookSink:
     """A webhook receiver in a thread of its own.
 
-    :param port: 0 picks a free one; a stopped sink's port can be taken again.
+    :param port: None picks a free one; a stopped sink's port can be taken again.
     :ivar status: the answer's status code.
     :ivar delay: seconds before every answer.
     :ivar silent: take requests and never answer.
     :ivar requests: everything received, in order.
     """
 
-    def __init__(self, *, port: int = 0, status: int = 200, delay: float = 0.0, silent: bool = False) -> None:
+    def __init__(self, *, port: int | None = None, status: int = 200, delay: float = 0.0, silent: bool = False) -> None:
         self.status, self.delay, self.silent = status, delay, silent
         self.requests: list[HookRequest] = []
         self.connections: set[asyncio.Transport] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        starting = self._loop.create_server(lambda: _HookProtocol(self), "127.0.0.1", port, backlog=1024)
+        self.port = port or free_port()
+        starting = self._loop.create_server(lambda: _HookProtocol(self), "127.0.0.1", self.port, backlog=1024)
         # On the thread's own loop: the caller's thread may have one already.
-        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(60)
 
     @property
     def url(self) -> str:

@@ -16,6 +16,7 @@ import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
+from tests.support.ports import free_port
 from tests.support.sinks import wait_until
 
 DROP = "<drop>"
@@ -82,7 +83,7 @@ class SmtpSink:
         implicit: bool = False,
         users: dict[str, str] | None = None,
         address: str = "127.0.0.1",
-        port: int = 0,
+        port: int | None = None,
     ) -> None:
         self.extensions, self.users = extensions, users or {}
         self.copies: list[Copy] = []
@@ -97,10 +98,10 @@ class SmtpSink:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         context = tls if implicit else None
-        starting = asyncio.start_server(self._serve, address, port, ssl=context, limit=2**20, backlog=256)
+        self.port = port or free_port()
+        starting = asyncio.start_server(self._serve, address, self.port, ssl=context, limit=2**20, backlog=256)
         # On the thread's own loop: the caller's thread may have one already.
-        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(60)
 
     # --- the script ---------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.support.daemon import CHECKOUT, Daemon, free_port
+from tests.support.daemon import CHECKOUT, Daemon
+from tests.support.ports import free_port
 from tests.support.samples import DOCUMENTS, ELSEWHERE, runnable
 from tests.support.smtpclient import Disconnected, send
 from tests.support.smtpsink import SmtpSink

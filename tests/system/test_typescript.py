@@ -20,7 +20,8 @@ import httpx
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.support import samples as documents
-from tests.support.daemon import CHECKOUT, Api, Daemon, free_port
+from tests.support.daemon import CHECKOUT, Api, Daemon
+from tests.support.ports import free_port
 from tests.support.samples import TYPESCRIPT
 from tests.support.sinks import wait_until
 from tests.support.smtpclient import send
