@@ -50,6 +50,7 @@ class DomainsResource:
         summary="One domain, with what DNS says of each of its records now",
         answers={200: models.DomainReport},
         errors=(404,),
+        load="work",
     )
     async def report(self, call: Call) -> Any:
         domain, records = await self._domains.report(call.principal, call.path["domain"])
@@ -63,6 +64,7 @@ class DomainsResource:
         summary="Prove a claim by its TXT record",
         answers={200: models.VerifiedDomain},
         errors=(404, 409, 412),
+        load="work",
     )
     async def verify(self, call: Call) -> Any:
         domain, records = await self._domains.verify(call.principal, call.path["domain"])

@@ -70,6 +70,15 @@ def commands(group: click.Group) -> None:
         path = path_of("agents", session.agent(agent), "messages", identifier, "reply")
         _report(session, session.server.post(path, wanted, once=True))
 
+    @client_command(group, "resend")
+    @click.argument("identifier", metavar="ID")
+    def resend(session: Session, identifier: str) -> None:
+        """Send a message that nobody is known to have taken once more.
+
+        Only one whose outcome is unknown or failed. Whoever has it already gets a second copy.
+        """
+        _report(session, session.server.post(path_of("messages", identifier, "resend"), {}, once=True))
+
     @client_command(group, "forward")
     @click.argument("identifier", metavar="ID")
     @click.option("--to", multiple=True, required=True, metavar="ADDRESS", help="A recipient; repeatable.")

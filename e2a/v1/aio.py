@@ -187,6 +187,7 @@ class AsyncE2AClient:
     get_pending_message = awaiting(calls.get_pending_message)
     get_pending_attachment = awaiting(calls.get_pending_attachment)
     approve_message = awaiting_of(clientcalls.approve_message)
+    resend_message = awaiting(calls.resend_message)
     reject_message = awaiting(calls.reject_message)
 
     async def wait_for_outcome(self, message_id: str, timeout: float = 300.0) -> models.PendingMessageDetail:
@@ -216,6 +217,7 @@ class AsyncE2AClient:
     register_domain = awaiting_of(clientcalls.register_domain)
     get_domain = awaiting(calls.get_domain)
     verify_domain = awaiting(calls.verify_domain)
+    rotate_domain_key = awaiting(calls.rotate_domain_key)
     delete_domain = awaiting(calls.delete_domain)
     list_delegations = awaiting_of(clientcalls.list_delegations)
     propose_delegation = awaiting_of(clientcalls.propose_delegation)

@@ -95,6 +95,11 @@ def verify_domain(domain: str) -> Call[models.VerifyDomainResponse]:
     return Call("POST", path("domains", domain, "verify"), shaped(models.VerifyDomainResponse), safe=True)
 
 
+def rotate_domain_key(domain: str) -> Call[models.Domain]:
+    """Make a new DKIM key, which signs once its record is in DNS; until then the present one does."""
+    return Call("POST", path("domains", domain, "dkim", "rotate"), shaped(models.Domain), safe=True)
+
+
 def delete_domain(domain: str) -> Call[None]:
     """Give a domain up. Not while agents are on it."""
     return Call("DELETE", path("domains", domain), nothing)
@@ -305,6 +310,23 @@ def approve_message(
         content(overrides, only_set=True) if overrides is not None else b"{}",
         once(idempotency_key),
         _OUTCOME_WAIT if wait is None else wait,
+        True,
+    )
+
+
+def resend_message(message_id: str, *, idempotency_key: str | None = None) -> Call[models.SendEmailResponse]:
+    """Send a message that nobody is known to have taken once more, the same bytes.
+
+    Whoever has it already gets a second copy: that is why it never happens by itself. Anything but ``unknown`` and
+    ``failed`` is a ``ConflictError``.
+    """
+    return Call(
+        "POST",
+        path("messages", message_id, "resend"),
+        shaped(models.SendEmailResponse),
+        b"{}",
+        once(idempotency_key),
+        _OUTCOME_WAIT,
         True,
     )
 

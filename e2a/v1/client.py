@@ -158,6 +158,7 @@ class E2AClient:
     get_pending_message = blocking(calls.get_pending_message)
     get_pending_attachment = blocking(calls.get_pending_attachment)
     approve_message = blocking_of(clientcalls.approve_message)
+    resend_message = blocking(calls.resend_message)
     reject_message = blocking(calls.reject_message)
 
     def wait_for_outcome(self, message_id: str, timeout: float = 300.0) -> models.PendingMessageDetail:
@@ -187,6 +188,7 @@ class E2AClient:
     register_domain = blocking_of(clientcalls.register_domain)
     get_domain = blocking(calls.get_domain)
     verify_domain = blocking(calls.verify_domain)
+    rotate_domain_key = blocking(calls.rotate_domain_key)
     delete_domain = blocking(calls.delete_domain)
     list_delegations = blocking_of(clientcalls.list_delegations)
     propose_delegation = blocking_of(clientcalls.propose_delegation)

@@ -82,6 +82,8 @@ class RawLayerTests(SynchronousTestCase):
                 "POST /api/v1/messages/msg_1/approve",
                 {"subject": ""},
             ),
+            (lambda api: api.resend_message("msg_1"), "POST /api/v1/messages/msg_1/resend", {}),
+            (lambda api: api.rotate_domain_key("a.test"), "POST /api/v1/domains/a.test/dkim/rotate", None),
             (lambda api: api.reject_message("msg_1"), "POST /api/v1/messages/msg_1/reject", {"reason": ""}),
             (lambda api: api.get_info(), "GET /api/v1/info", None),
             (lambda api: api.get_delivery(BOT, "m"), f"GET {AGENT}/messages/m/delivery", None),
@@ -100,6 +102,7 @@ class RawLayerTests(SynchronousTestCase):
             lambda **more: made.send(["a@b.test"], "s", "b", **more),
             lambda **more: made.reply("msg_1", "b", **more),
             lambda **more: made.approve_message("msg_1", **more),
+            lambda **more: made.resend_message("msg_1", **more),
             lambda **more: made.forward("msg_1", ["a@b.test"], **more),
         ):
             call()

@@ -309,6 +309,14 @@ export class E2AApi extends AccountApi {
     return this.http.json("POST", `${submission(id)}/approve`, { ...submitted(options, overrides.wait), body: overrides });
   }
 
+  /**
+   * Send a message that nobody is known to have taken once more, the same bytes. Whoever has it already gets a second
+   * copy: that is why it never happens by itself. Anything but `unknown` and `failed` is a `ConflictError`.
+   */
+  resendMessage(id: string, options: SubmitOptions = {}): Promise<t.SendEmailResponse> {
+    return this.http.json("POST", `${submission(id)}/resend`, { ...submitted(options), body: {} });
+  }
+
   rejectMessage(id: string, reason = "", options?: RequestOptions): Promise<t.RejectPendingMessageResponse> {
     return this.http.json("POST", `${submission(id)}/reject`, { ...options, body: { reason } });
   }
@@ -330,6 +338,11 @@ export class E2AApi extends AccountApi {
 
   verifyDomain(domain: string, options?: RequestOptions): Promise<t.VerifyDomainResponse> {
     return this.http.json("POST", `${named("/domains", domain)}/verify`, options);
+  }
+
+  /** Make a new DKIM key, which signs once its record is in DNS; until then the present one does. */
+  rotateDomainKey(domain: string, options?: RequestOptions): Promise<t.Domain> {
+    return this.http.json("POST", `${named("/domains", domain)}/dkim/rotate`, options);
   }
 
   deleteDomain(domain: string, options?: RequestOptions): Promise<void> {

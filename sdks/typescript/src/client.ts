@@ -222,6 +222,10 @@ export class E2AClient {
     return this.api.approveMessage(id, overrides, options);
   }
 
+  resendMessage(id: string, options?: SubmitOptions): Promise<t.SendEmailResponse> {
+    return this.api.resendMessage(id, options);
+  }
+
   rejectMessage(id: string, reason?: string, options?: RequestOptions): Promise<t.RejectPendingMessageResponse> {
     return this.api.rejectMessage(id, reason, options);
   }
@@ -258,6 +262,10 @@ export class E2AClient {
 
   verifyDomain(domain: string, options?: RequestOptions): Promise<t.VerifyDomainResponse> {
     return this.api.verifyDomain(domain, options);
+  }
+
+  rotateDomainKey(domain: string, options?: RequestOptions): Promise<t.Domain> {
+    return this.api.rotateDomainKey(domain, options);
   }
 
   deleteDomain(domain: string, options?: RequestOptions): Promise<void> {

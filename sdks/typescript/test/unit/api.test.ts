@@ -42,7 +42,9 @@ describe("requests", () => {
     await api.registerDomain({ domain: "a.test" });
     await api.verifyDomain("a.test");
     await api.listPendingMessages();
+    await api.rotateDomainKey("a.test");
     await api.approveMessage("msg_1");
+    await api.resendMessage("msg_1");
     await api.rejectMessage("msg_1");
     await api.listKeys();
     expect(seen.map(({ method, url }) => `${method} ${url.pathname}${url.search}`)).toEqual([
@@ -59,7 +61,9 @@ describe("requests", () => {
       "POST /api/v1/domains",
       "POST /api/v1/domains/a.test/verify",
       "GET /api/v1/messages?status=pending_approval",
+      "POST /api/v1/domains/a.test/dkim/rotate",
       "POST /api/v1/messages/msg_1/approve",
+      "POST /api/v1/messages/msg_1/resend",
       "POST /api/v1/messages/msg_1/reject",
       "GET /api/keys",
     ]);
