@@ -64,6 +64,9 @@ class _Starting(resource.Resource):
     isLeaf = True
 
     def render(self, request: server.Request) -> bytes:
+        # A connection that is kept never gets to what stands behind the opened door.
+        request.setHeader("Connection", "close")
+        request.channel.persistent = False
         if request.path == b"/api/health" and request.method in (b"GET", b"HEAD"):
             request.setHeader("Content-Type", "application/json")
             return b'{"status":"ok"}\n'

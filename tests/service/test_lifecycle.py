@@ -277,6 +277,13 @@ class Doors(TestCase):
         answer = self.speak(door, b"GET /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").value()
         self.assertTrue(answer.startswith(b"HTTP/1.1 200 "))
 
+    def test_http_ends(self) -> None:
+        """Whoever asked before the door opened asks again over a new connection, which gets to the real site."""
+        for path in (b"/api/ready", b"/api/health"):
+            transport = self.speak(doors.http_door(), b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+            self.assertIn(b"Connection: close\r\n", transport.value())
+            self.assertTrue(transport.disconnecting)
+
     def test_opened(self) -> None:
         """Once open, connections go to the real factory, which learns that it listens."""
 
