@@ -204,6 +204,7 @@ class DeclarationTests(SynchronousTestCase):
                 ("POST", "/api/v1/send", "send"),
                 ("POST", f"{base}/messages/{{id}}/reply", "send"),
                 ("POST", f"{base}/messages/{{id}}/forward", "send"),
+                ("POST", "/api/v1/messages/{id}/resend", "send"),
                 ("POST", f"{base}/test", "send"),
                 ("GET", f"{base}/messages", "poll"),
                 ("GET", f"{base}/messages/{{id}}", "poll"),
