@@ -41,8 +41,6 @@ MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"
 
 
 class AccountsApiTests(DatabaseTestCase):
-    timeout = 30
-
     async def setUp(self) -> None:
         await super().setUp()
         await start(self.db)

@@ -31,8 +31,6 @@ PRINCIPALS = {
 
 
 class RestCase(ThreadCase):
-    timeout = 30
-
     async def setUp(self) -> None:
         await super().setUp()
         await make_agent(self.db, "far@agents.test", organisation="org_other")

@@ -51,8 +51,6 @@ def frame(text: bytes) -> bytes:
 
 
 class UpgradeTests(TestCase):
-    timeout = 10
-
     async def setUp(self) -> None:
         # Importing Autobahn's resource imports the reactor.
         from autobahn.twisted.resource import WebSocketResource

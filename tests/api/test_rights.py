@@ -35,8 +35,6 @@ from tests.support.tenants import OPERATOR_MAILBOX, SEALER, execute, make_tenant
 
 
 class RightsApiTests(DatabaseTestCase):
-    timeout = 15
-
     async def setUp(self) -> None:
         await super().setUp()
         await start(self.db)

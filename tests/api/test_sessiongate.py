@@ -43,8 +43,6 @@ class Things:
 
 
 class GateTests(DatabaseTestCase):
-    timeout = 30
-
     async def setUp(self) -> None:
         await super().setUp()
         self.owner = await make_tenant(self.db, "owner")

@@ -34,8 +34,6 @@ class Service(Protocol):
 
 
 class FetchTests(TestCase):
-    timeout = 20
-
     def setUp(self) -> None:
         self.service: Any = Factory.forProtocol(Service)
         self.service.received, self.service.answer, self.service.close = b"", b"", False

@@ -67,8 +67,6 @@ class Client(Protocol):
 
 
 class SocketCase(TestCase):
-    timeout = 20
-
     async def setUp(self) -> None:
         self.gateway = Gateway()
         self.factory = make_factory(self.gateway, reactor, tls_context=server_context())

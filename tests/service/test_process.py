@@ -29,7 +29,7 @@ class Process(TestCase):
 
     def ended(self, daemon: Daemon) -> tuple[int, str]:
         daemon.launch()
-        return daemon.wait(20), daemon.log()
+        return daemon.wait(60), daemon.log()
 
 
 class Refusals(Process):
@@ -75,7 +75,7 @@ class Waiting(Process):
         self.assertEqual(_status(f"http://127.0.0.1:{daemon.metrics_port}/livez"), 200)
         self.assertEqual(_status(f"http://127.0.0.1:{daemon.metrics_port}/readyz"), 503)
         with self.assertRaises(smtplib.SMTPConnectError) as caught:
-            smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=10)
+            smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=60)
         self.assertEqual(caught.exception.smtp_code, 421)
         self.assertEqual(daemon.stop(), 0)
 
@@ -92,7 +92,7 @@ class Waiting(Process):
         """twistd forks, and the log goes to its file in the chosen form."""
         daemon = self.daemon(command=twistd("--pidfile=d.pid", "--logfile=d.log", "e2a"))
         daemon.launch()
-        self.assertEqual(daemon.wait(20), 0)
+        self.assertEqual(daemon.wait(60), 0)
         directory = Path(daemon.environment["E2A_DATA_DIR"]).parent
         pid = int((directory / "d.pid").read_text())
         try:
@@ -118,11 +118,11 @@ class Activation(Process):
             )
             try:
                 with self.assertRaises(smtplib.SMTPConnectError) as caught:
-                    smtplib.SMTP("127.0.0.1", held.getsockname()[1], timeout=20)
+                    smtplib.SMTP("127.0.0.1", held.getsockname()[1], timeout=60)
                 self.assertEqual(caught.exception.smtp_code, 421)
             finally:
                 process.terminate()
-                self.assertEqual(process.wait(20), 0)
+                self.assertEqual(process.wait(60), 0)
 
 
 def _twist() -> list[str]:
@@ -132,7 +132,7 @@ def _twist() -> list[str]:
 
 def _status(url: str) -> int:
     """The status, as soon as somebody answers."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         try:
             return httpx.get(url, timeout=5, trust_env=False).status_code
@@ -143,7 +143,7 @@ def _status(url: str) -> int:
 
 
 def _wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not true():
         if time.monotonic() > end:
             raise AssertionError("it did not happen in time")

@@ -35,8 +35,6 @@ async def nothing(*_: str) -> Sequence[Any]:
 
 
 class ChangeTests(DatabaseTestCase):
-    timeout = 30
-
     async def setUp(self) -> None:
         await super().setUp()
         await start(self.db)

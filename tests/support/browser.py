@@ -36,7 +36,7 @@ _FLAGS = (
     "--no-proxy-server",
 )
 #: Seconds that anything on a page may take.
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def executable() -> str | None:

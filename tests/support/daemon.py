@@ -86,7 +86,7 @@ class Daemon:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
-    def start(self, timeout: float = 30.0) -> Daemon:
+    def start(self, timeout: float = 60.0) -> Daemon:
         """Start and wait until ``/api/ready`` says so.
 
         :raises AssertionError: it ended, or was not ready in time; the message holds the end of its log.
@@ -108,7 +108,7 @@ class Daemon:
                 preexec_fn=die_with_parent,
             )
 
-    def wait_ready(self, timeout: float = 30.0) -> None:
+    def wait_ready(self, timeout: float = 60.0) -> None:
         end = time.monotonic() + timeout
         # Without the certificates of the machine: to read them takes longer than many a start.
         with httpx.Client(base_url=self.url, timeout=timeout, trust_env=False, verify=False) as client:
@@ -130,7 +130,7 @@ class Daemon:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def wait(self, timeout: float = 40.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """The exit status.
 
         :raises subprocess.TimeoutExpired: it still runs.
@@ -138,7 +138,7 @@ class Daemon:
         assert self.process is not None
         return self.process.wait(timeout)
 
-    def stop(self, timeout: float = 40.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM and the exit status. A daemon that does not stop in time is killed and the time-out raised."""
         if self.process is None or self.process.poll() is not None:
             return -1 if self.process is None else self.process.returncode
@@ -153,7 +153,7 @@ class Daemon:
         """``kill -9``."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
     def bootstrap(self, email: str = "owner@example.test") -> str:
         """``e2a bootstrap``: the new API key."""

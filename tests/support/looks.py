@@ -40,6 +40,11 @@ class DashboardCase(BrowserCase):
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(f"{daemon.url}/dashboard")
 
+    def press(self, key: str) -> None:
+        """One of the page's own keys, once its script listens: what a page shows can be seen before that."""
+        self.page.wait_for_load_state()
+        self.page.keyboard.press(key)
+
     def wait_title(self, pattern: str) -> None:
         """Wait until the page's title matches."""
         from playwright.sync_api import expect

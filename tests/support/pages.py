@@ -22,8 +22,6 @@ class PageTestCase(GatewayTestCase):
     :ivar gate: lets in whom the test says.
     """
 
-    timeout = 30
-
     async def setUp(self) -> None:
         build = rest.dashboard
 

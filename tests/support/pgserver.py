@@ -69,7 +69,7 @@ class PostgresServer:
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://e2a@127.0.0.1:{self.port}/{database}"
 
-    def start(self, timeout: float = 20.0) -> PostgresServer:
+    def start(self, timeout: float = 60.0) -> PostgresServer:
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self._root), **self._settings}
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -87,7 +87,7 @@ class PostgresServer:
                     raise AssertionError(self._log.read_text(errors="replace")[-2000:]) from None
                 time.sleep(0.02)
 
-    def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 20.0) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 60.0) -> None:
         """Stop and wait. SIGINT ends sessions at once, SIGQUIT leaves crash recovery to the next start."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(how)

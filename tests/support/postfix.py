@@ -128,7 +128,7 @@ class Postfix:
         os.chown(directory / "mail", _NOBODY, _NOBODY)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 20.0) -> Postfix:
+    def start(self, timeout: float = 60.0) -> Postfix:
         """:raises AssertionError: it does not start; the message holds its log."""
         _run("postfix", "-c", str(self._config), "check")
         master = Path(_run("postconf", "-h", "-c", str(self._config), "daemon_directory").strip()) / "master"
@@ -153,10 +153,10 @@ class Postfix:
             return
         os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(60)
 
     def log(self) -> str:
         path = self._directory / "log" / "postfix.log"
@@ -168,7 +168,7 @@ class Postfix:
         found.sort(key=lambda path: path.stat().st_mtime_ns)
         return [path.read_bytes().replace(b"\n", b"\r\n") for path in found]
 
-    def wait_for(self, address: str, count: int, timeout: float = 20.0) -> list[bytes]:
+    def wait_for(self, address: str, count: int, timeout: float = 60.0) -> list[bytes]:
         """That many mails of one mailbox.
 
         :raises TimeoutError: fewer came; the message holds the end of the log.

@@ -117,7 +117,7 @@ class Server:
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(10)
+        self._process.wait(60)
         shutil.rmtree(self.home, ignore_errors=True)
 
 

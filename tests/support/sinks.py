@@ -163,7 +163,7 @@ class WebhookSink:
     def answer(self, method: str, path: str) -> tuple[int, bytes]:
         return self.status, b'{"ok":true}'
 
-    def wait_for(self, count: int, timeout: float = 15.0) -> list[HookRequest]:
+    def wait_for(self, count: int, timeout: float = 60.0) -> list[HookRequest]:
         """The first ``count`` requests.
 
         :raises TimeoutError: fewer came.
@@ -194,7 +194,7 @@ class WebSocketInbox:
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
         self.notices: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
-        self._socket = connect(url, additional_headers=headers, open_timeout=10, close_timeout=2, proxy=None)
+        self._socket = connect(url, additional_headers=headers, open_timeout=60, close_timeout=2, proxy=None)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -206,7 +206,7 @@ class WebSocketInbox:
             pass
         self.closed = (self._socket.close_code or 1006, self._socket.close_reason or "")
 
-    def wait_for(self, count: int, timeout: float = 15.0) -> list[dict[str, Any]]:
+    def wait_for(self, count: int, timeout: float = 60.0) -> list[dict[str, Any]]:
         """The first ``count`` notices.
 
         :raises TimeoutError: fewer came.
@@ -214,7 +214,7 @@ class WebSocketInbox:
         wait_until(lambda: len(self.notices) >= count, timeout, lambda: f"{len(self.notices)} of {count} notices")
         return self.notices[:count]
 
-    def wait_closed(self, timeout: float = 15.0) -> tuple[int, str]:
+    def wait_closed(self, timeout: float = 60.0) -> tuple[int, str]:
         """The close code and reason, once the server has closed."""
         wait_until(lambda: self.closed is not None, timeout, lambda: "the WebSocket is still open")
         assert self.closed is not None

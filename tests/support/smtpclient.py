@@ -42,7 +42,7 @@ class Session:
     :raises Disconnected: from any method, when the connection is refused or lost.
     """
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", timeout: float = 10.0) -> None:
+    def __init__(self, port: int, *, host: str = "127.0.0.1", timeout: float = 60.0) -> None:
         try:
             self._socket = socket.create_connection((host, port), timeout)
         except OSError as error:

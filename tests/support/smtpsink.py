@@ -131,7 +131,7 @@ class SmtpSink:
         """Answer this to RCPT of one recipient; "" takes it again."""
         self._refusals[recipient] = reply
 
-    def wait_for(self, count: int, timeout: float = 15.0) -> list[Copy]:
+    def wait_for(self, count: int, timeout: float = 60.0) -> list[Copy]:
         """The first ``count`` copies.
 
         :raises TimeoutError: fewer came.
@@ -149,8 +149,8 @@ class SmtpSink:
             for task in list(self._tasks):
                 task.cancel()
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result(5)
-        wait_until(lambda: not self.open, 5.0, lambda: f"{self.open} sessions")
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(60)
+        wait_until(lambda: not self.open, 60, lambda: f"{self.open} sessions")
 
     def stop(self) -> None:
         async def end() -> None:

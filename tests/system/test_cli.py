@@ -63,14 +63,14 @@ class Running:
             self.hints.append(line.rstrip("\n"))
 
     def line(self) -> str:
-        return self.out.get(timeout=20)
+        return self.out.get(timeout=60)
 
     def connected(self, times: int = 1) -> None:
-        wait_until(lambda: self.hints.count("Connected.") >= times, 40, lambda: "\n".join(self.hints))
+        wait_until(lambda: self.hints.count("Connected.") >= times, 60, lambda: "\n".join(self.hints))
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -213,7 +213,7 @@ class CommandTests(SystemCase):
         self.deliver(daemon, bot, "late")
         self.assertEqual(json.loads(listening.line())["email_message_id"], "<late@corp.test>")
         listening.connected(2)
-        wait_until(lambda: not api.messages(bot, status="unread"), 20, lambda: "\n".join(listening.hints))
+        wait_until(lambda: not api.messages(bot, status="unread"), 60, lambda: "\n".join(listening.hints))
         self.assertEqual(listening.interrupt(), 0)
         self.assertTrue(listening.out.empty())
 
@@ -232,8 +232,8 @@ class CommandTests(SystemCase):
         sink.status = 200
         request = sink.wait_for(2)[1]
         self.assertIn("Are you there?", json.loads(request.body)["input"])
-        wait_until(lambda: bool(api.messages(pal)), 20, lambda: "\n".join(listening.hints))
-        wait_until(lambda: api.messages(bot)[0]["status"] == "read", 20, lambda: "\n".join(listening.hints))
+        wait_until(lambda: bool(api.messages(pal)), 60, lambda: "\n".join(listening.hints))
+        wait_until(lambda: api.messages(bot)[0]["status"] == "read", 60, lambda: "\n".join(listening.hints))
         (answer,) = api.messages(pal)
         self.assertEqual(api.message(pal, answer["message_id"])["text"].strip(), "Thank you.")
         self.assertEqual(listening.interrupt(), 0)

@@ -37,7 +37,7 @@ class DomainKeyTests(SystemCase):
 
     def last(self, count: int) -> Any:
         """The newest of that many copies at the sink."""
-        wait_until(lambda: len(self.sink.copies) >= count, 15.0, lambda: f"{len(self.sink.copies)} copies")
+        wait_until(lambda: len(self.sink.copies) >= count, 60, lambda: f"{len(self.sink.copies)} copies")
         return self.sink.copies[-1]
 
     def test_published(self) -> None:

@@ -29,10 +29,10 @@ class KilledDaemonTests(SystemCase):
         api = self.owner(daemon)
         agents = (api.agent("one"), api.agent("two"))
         chance = random.Random(SEED)
-        sender = RetryingSender(daemon.smtp_port, entries(ROUNDS * 400, SENDER, agents))
+        sender = RetryingSender(daemon.smtp_port, entries(ROUNDS * 300, SENDER, agents))
         sender.start()
         for number in range(ROUNDS):
-            sender.wait_until_accepted(min(sender.accepted + chance.randrange(1, 150), len(sender.ledger) - 1), 30)
+            sender.wait_until_accepted(min(sender.accepted + chance.randrange(1, 150), len(sender.ledger) - 1), 120)
             # The wait above ends right after an answer; a little more reaches the moments between two answers.
             time.sleep(chance.random() * 0.02)
             daemon.kill()
@@ -41,7 +41,7 @@ class KilledDaemonTests(SystemCase):
                 # Nothing may be running while the last books are compared but the remaining work itself.
                 self.assertFalse(all(entry.accepted for entry in sender.ledger), "the load ended before the last kill")
             daemon.start()
-        self.assertTrue(sender.wait(60), f"{sender.accepted} of {len(sender.ledger)} accepted")
+        self.assertTrue(sender.wait(240), f"{sender.accepted} of {len(sender.ledger)} accepted")
         self.assertLessEqual(sender.answers(), {250, 421, 451, None})
         self.assert_stored_once(sender.ledger)
         self._check_mailboxes(len(sender.ledger))
@@ -71,15 +71,15 @@ class LostDatabaseTests(SystemCase):
         agents = (api.agent("one"), api.agent("two"))
         sender = RetryingSender(daemon.smtp_port, entries(300, SENDER, agents))
         sender.start()
-        sender.wait_until_accepted(50, 30)
+        sender.wait_until_accepted(50, 60)
         self.server.stop(how)
-        wait_until(lambda: sender.answers() - {250} != set(), 30, lambda: "nobody noticed")
+        wait_until(lambda: sender.answers() - {250} != set(), 60, lambda: "nobody noticed")
         self.assertIsNone(daemon.process and daemon.process.poll(), daemon.log()[-2000:])
         self.server.start()
-        self.assertTrue(sender.wait(40), f"{sender.accepted} of {len(sender.ledger)} accepted; {sender.answers()}")
+        self.assertTrue(sender.wait(60), f"{sender.accepted} of {len(sender.ledger)} accepted; {sender.answers()}")
         self.assertLessEqual(sender.answers(), {250, 421, 451})
         self.assert_stored_once(sender.ledger, dsn)
-        daemon.wait_ready(20)
+        daemon.wait_ready(60)
 
     def test_restart(self) -> None:
         """While the database restarts senders are told to try again; nothing is lost, doubled or refused for good."""
@@ -97,8 +97,8 @@ class LostDatabaseTests(SystemCase):
         daemon.launch()
         sender = RetryingSender(daemon.smtp_port, entries(1, SENDER, ("nobody@agents.test",)), sessions=1)
         sender.start()
-        wait_until(lambda: bool(sender.answers() - {None}), 20, lambda: f"no answer\n{daemon.log()[-2000:]}")
+        wait_until(lambda: bool(sender.answers() - {None}), 60, lambda: f"no answer\n{daemon.log()[-2000:]}")
         self.assertEqual(sender.answers() - {None}, {421})
         sender.wait(0)
         self.server.start()
-        daemon.wait_ready(20)
+        daemon.wait_ready(60)

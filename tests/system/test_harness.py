@@ -177,7 +177,7 @@ class ClientTests(SynchronousTestCase):
         ]
         sender = smtpclient.RetryingSender(self.server.port, messages, sessions=1, pause=0.01)
         sender.start()
-        self.assertTrue(sender.wait(20))
+        self.assertTrue(sender.wait(60))
         self.assertEqual(sender.answers(), {None, 250})
         for entry in sender.ledger:
             self.assertEqual(self.server.bodies.count(entry.data), len(entry.answers))

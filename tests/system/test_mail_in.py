@@ -50,7 +50,7 @@ class MailInTests(SystemCase):
                 self.assertIn(f"<{key}>".encode(), api.raw(agent, identifier))
             for identifier in seen:
                 self._check_true(api.message(agent, identifier), secret)
-        wait_until(lambda: not api.messages(live, status="unread"), 5, lambda: "fetched mail is still unread")
+        wait_until(lambda: not api.messages(live, status="unread"), 60, lambda: "fetched mail is still unread")
 
     def _check_true(self, message: dict[str, Any], secret: str) -> None:
         raw = base64.b64decode(message["raw_message"])
@@ -173,7 +173,7 @@ class MailInTests(SystemCase):
                 f"127.0.0.1:{daemon.smtp_port}",
             ],
             check=True,
-            timeout=30,
+            timeout=60,
         )
         self.assertEqual(len(api.messages(agent)), 40)
 
@@ -186,7 +186,7 @@ class MailInTests(SystemCase):
         subprocess.run(
             ["swaks", "--server", "127.0.0.1", "--port", str(daemon.smtp_port), "--from", SENDER, "--to", agent],
             check=True,
-            timeout=30,
+            timeout=60,
             stdout=subprocess.DEVNULL,
         )
         self.assertEqual(len(api.messages(agent)), 1)

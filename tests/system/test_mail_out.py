@@ -55,7 +55,7 @@ class MailOutTests(SystemCase):
         return [row[0] for row in rows]
 
     def await_statuses(self, *expected: str) -> None:
-        wait_until(lambda: self.statuses() == list(expected), 15.0, lambda: str(self.statuses()))
+        wait_until(lambda: self.statuses() == list(expected), 60, lambda: str(self.statuses()))
 
     def hurry(self) -> None:
         """Let all waits and leases be over."""
@@ -96,13 +96,13 @@ class MailOutTests(SystemCase):
             sessions = self.sink.sessions
             self.queue(number)
             if step == "end":
-                wait_until(lambda: f"p{number}@people.test" in self.copies(), 15.0, lambda: "no copy")  # noqa: B023
+                wait_until(lambda: f"p{number}@people.test" in self.copies(), 60, lambda: "no copy")  # noqa: B023
             elif step == "connect":
-                wait_until(lambda: self.sink.sessions > sessions, 15.0, lambda: "no session")  # noqa: B023
+                wait_until(lambda: self.sink.sessions > sessions, 60, lambda: "no session")  # noqa: B023
             else:
                 wait_until(
                     lambda: any(line.startswith(step) for _, line in self.sink.lines[seen:]),  # noqa: B023
-                    15.0,
+                    60,
                     lambda: step,  # noqa: B023
                 )
             daemon.kill()
@@ -126,14 +126,14 @@ class MailOutTests(SystemCase):
         answer = threading.Event()
         self.sink.plan("MAIL", answer)
         self.queue(0)
-        wait_until(lambda: any(line.startswith("MAIL") for _, line in self.sink.lines), 15.0, lambda: "no MAIL")
+        wait_until(lambda: any(line.startswith("MAIL") for _, line in self.sink.lines), 60, lambda: "no MAIL")
         one.signal(signal.SIGSTOP)
         self.sender("two")
         self.hurry()
         self.await_statuses("sent")
         answer.set()
         one.signal(signal.SIGCONT)
-        wait_until(lambda: "RCPT" in self.sink.verbs(1), 15.0, lambda: str(self.sink.verbs(1)))
+        wait_until(lambda: "RCPT" in self.sink.verbs(1), 60, lambda: str(self.sink.verbs(1)))
         self.assertEqual(one.stop(), 0)
         self.assertNotIn("DATA", self.sink.verbs(1))
         self.assertEqual(len(self.sink.copies), 1)
@@ -145,12 +145,12 @@ class MailOutTests(SystemCase):
         answer = threading.Event()
         self.sink.plan("end", answer)
         self.queue(0)
-        wait_until(lambda: "DATA" in self.sink.verbs(1), 15.0, lambda: str(self.sink.verbs(1)))
+        wait_until(lambda: "DATA" in self.sink.verbs(1), 60, lambda: str(self.sink.verbs(1)))
         self.sink.always("MAIL", HANG)
         self.queue(1)
-        wait_until(lambda: "MAIL" in self.sink.verbs(2), 15.0, lambda: str(self.sink.lines))
+        wait_until(lambda: "MAIL" in self.sink.verbs(2), 60, lambda: str(self.sink.lines))
         daemon.signal(signal.SIGTERM)
-        wait_until(lambda: self.sink.open == 1, 15.0, lambda: f"{self.sink.open} sessions")
+        wait_until(lambda: self.sink.open == 1, 60, lambda: f"{self.sink.open} sessions")
         answer.set()
         self.assertEqual(daemon.wait(), 0)
         self.assertEqual(self.statuses(), ["sent", "queued"])
@@ -168,7 +168,7 @@ class MailOutTests(SystemCase):
         self.queue(1, 29)
         self.sink = SmtpSink(port=port)
         self.addCleanup(self.sink.stop)
-        wait_until(lambda: self.statuses().count("sent") >= 25, 20.0, lambda: str(self.statuses()))
+        wait_until(lambda: self.statuses().count("sent") >= 25, 60, lambda: str(self.statuses()))
         self._await_failures(30 - self.statuses().count("sent"))
         self.hurry()
         self.await_statuses(*["sent"] * 30)
@@ -180,4 +180,4 @@ class MailOutTests(SystemCase):
         def jobs() -> list[Any]:
             return sql("SELECT last_error FROM outbox", self.dsn)
 
-        wait_until(lambda: len(jobs()) <= count and all(row[0] for row in jobs()), 15.0, lambda: str(jobs()))
+        wait_until(lambda: len(jobs()) <= count and all(row[0] for row in jobs()), 60, lambda: str(jobs()))

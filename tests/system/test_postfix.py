@@ -91,7 +91,7 @@ class PostfixTests(SystemCase):
 
     def received(self, api: Api, agent: str, count: int) -> list[dict[str, Any]]:
         """An agent's mail, newest last."""
-        wait_until(lambda: len(api.messages(agent)) >= count, 20.0, lambda: f"{len(api.messages(agent))} messages")
+        wait_until(lambda: len(api.messages(agent)) >= count, 60, lambda: f"{len(api.messages(agent))} messages")
         return sorted(api.messages(agent), key=lambda each: str(each["message_id"]))
 
     def test_round_trip(self) -> None:
@@ -167,7 +167,7 @@ class PostfixTests(SystemCase):
         def states() -> dict[str, str]:
             return {one["address"]: one["state"] for one in api.get(path)["recipients"]}
 
-        wait_until(lambda: states()[NOBODY] == "bounced", 20.0, lambda: f"{states()}\n{server.log()[-3000:]}")
+        wait_until(lambda: states()[NOBODY] == "bounced", 60, lambda: f"{states()}\n{server.log()[-3000:]}")
         self.assertEqual(states(), {NOBODY: "bounced", PERSON: "sent"})
         (listed,) = api.get("/api/v1/suppressions")["suppressions"]
         self.assertEqual((listed["address"], listed["reason"]), (NOBODY, "hard_bounce"))

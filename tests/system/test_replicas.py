@@ -26,7 +26,7 @@ class ReplicaTests(SystemCase):
         for sender in senders:
             sender.start()
         for sender in senders:
-            self.assertTrue(sender.wait(20))
+            self.assertTrue(sender.wait(60))
         self.assert_stored_once(messages)
         stored = [row["message_id"] for row in api.messages(agent)]
         for inbox in inboxes:
@@ -41,7 +41,7 @@ class ReplicaTests(SystemCase):
         messages = entries(60, SENDER, (agent,))
         sender = RetryingSender(one.smtp_port, messages)
         sender.start()
-        self.assertTrue(sender.wait(20))
+        self.assertTrue(sender.wait(60))
         sink.wait_for(60)
         self.assertEqual([daemon.stop() for daemon in (one, two)], [0, 0])
         self.assertEqual(len({request.payload["message_id"] for request in sink.requests}), 60)

@@ -32,7 +32,7 @@ def field(raw: bytes, key: bytes) -> str:
 
 
 def until(true: Callable[[], bool], what: str) -> None:
-    wait_until(true, 20, lambda: what)
+    wait_until(true, 60, lambda: what)
 
 
 class ReviewTests(SystemCase):

@@ -20,7 +20,7 @@ class CredentialSecrecyTests(SystemCase):
         daemon = self.daemon(environment={"E2A_LOG_LEVEL": "debug"}).start()
         link = self._link(daemon)
         given = {"link": link.partition("token=")[2]}
-        with httpx.Client(base_url=daemon.url, trust_env=False, timeout=20) as browser:
+        with httpx.Client(base_url=daemon.url, trust_env=False, timeout=60) as browser:
             browser.get(link).raise_for_status()
             self.assertEqual(browser.post("/api/auth/link", data={"token": given["link"]}).status_code, 302)
             given["session"] = browser.cookies["e2a_session"]

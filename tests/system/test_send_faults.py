@@ -96,7 +96,7 @@ class EachFaultTests(FaultCase):
         return str(rows[0][0]), str(rows[0][1])
 
     def await_state(self, name: str, status: str, job: str = "") -> None:
-        wait_until(lambda: self.state(name) == (status, job), 20.0, lambda: f"{name}: {self.state(name)}")
+        wait_until(lambda: self.state(name) == (status, job), 60, lambda: f"{name}: {self.state(name)}")
 
     def copies(self, name: str) -> list[Copy]:
         return [copy for copy in self.sink.copies if person(name) in copy.recipients]
@@ -160,7 +160,7 @@ class EachFaultTests(FaultCase):
         for step in STEPS:
             self.sink.plan(step, HANG)
             stalled[step] = self.send()
-            wait_until(lambda: not self.sink.planned(step), 20.0, lambda: f"{step} never came")  # noqa: B023
+            wait_until(lambda: not self.sink.planned(step), 60, lambda: f"{step} never came")  # noqa: B023
             # A session that is good for more would spare the next message these steps.
             if step not in ("connect", "EHLO"):
                 self.await_state(self.send(), "sent")
@@ -215,7 +215,7 @@ class MayhemTests(FaultCase):
                     f"{api.url}/api/v1/send",
                     headers={"Authorization": f"Bearer {api.key}", "Idempotency-Key": name},
                     json=body,
-                    timeout=20,
+                    timeout=60,
                     trust_env=False,
                 )
                 if answer.status_code in (200, 202):
@@ -276,7 +276,7 @@ class MayhemTests(FaultCase):
         for turn in range(6):
             daemon = self.gateway(f"last{turn}").start()
             self.hurry()
-            wait_until(lambda: not sql(busy, self.dsn), 30.0, lambda: str(sql("SELECT * FROM outbox", self.dsn)))
+            wait_until(lambda: not sql(busy, self.dsn), 60, lambda: str(sql("SELECT * FROM outbox", self.dsn)))
             self.assertEqual(daemon.stop(), 0)
             if not sql("SELECT 1 FROM outbox", self.dsn):
                 return

@@ -23,7 +23,7 @@ class ShutdownTests(SystemCase):
         self.addCleanup(idle.close)
         idle.greet()
         wire = dot_stuff(mail("a@sender.test", SENDER, agent))
-        with Session(daemon.smtp_port, timeout=25) as busy:
+        with Session(daemon.smtp_port, timeout=60) as busy:
             busy.greet()
             self.assertEqual(busy.envelope(SENDER, [agent]).code, 354)
             busy.write(wire[:100])
@@ -46,7 +46,7 @@ class ShutdownTests(SystemCase):
         session = Session(daemon.smtp_port)
         self.addCleanup(session.close)
         session.greet()
-        self.assertEqual(daemon.stop(timeout=10), 0)
+        self.assertEqual(daemon.stop(timeout=15), 0)
         self.assertNotIn("Traceback", daemon.log())
         self.assertRaises(Disconnected, Session, daemon.smtp_port)
 
@@ -63,14 +63,14 @@ class RecoveryTests(SystemCase):
         self.assertEqual(send(daemon.smtp_port, SENDER, [agent], mail("a@sender.test", SENDER, agent)).code, 250)
         identifier = api.messages(agent)[0]["message_id"]
         path = f"/api/v1/agents/{agent}/messages/{identifier}/delivery"
-        wait_until(lambda: api.get(path)["attempts"] >= 1, 10, lambda: "no attempt was made")
+        wait_until(lambda: api.get(path)["attempts"] >= 1, 60, lambda: "no attempt was made")
         self.assertEqual(api.get(path)["status"], "pending")
         again = WebhookSink(port=sink.port)
         self.addCleanup(again.stop)
         (request,) = again.wait_for(1)
         self.assertEqual(request.payload["message_id"], identifier)
         self.assertEqual(request.faults(secret), [])
-        wait_until(lambda: api.get(path)["status"] == "delivered", 10, lambda: str(api.get(path)))
+        wait_until(lambda: api.get(path)["status"] == "delivered", 60, lambda: str(api.get(path)))
 
     def test_dead_neighbour(self) -> None:
         """An endpoint that never answers delays nobody else's webhook."""
@@ -89,7 +89,7 @@ class RecoveryTests(SystemCase):
         dead.wait_for(1)
         self.assertEqual(send(daemon.smtp_port, SENDER, [quick], mail("q@sender.test", SENDER, quick)).code, 250)
         # Shorter than the time-out of one attempt at the silent endpoint.
-        good.wait_for(1, timeout=8)
+        good.wait_for(1, timeout=12)
         daemon.kill()
 
     def test_drain_of_unread(self) -> None:

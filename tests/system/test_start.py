@@ -39,7 +39,7 @@ class StartTests(SystemCase):
         first = self.daemon(name="one").start()
         second = self.daemon(name="two", environment={"E2A_SMTP_LISTEN": f"127.0.0.1:{first.smtp_port}"})
         second.launch()
-        self.assertEqual(second.wait(20), 1)
+        self.assertEqual(second.wait(60), 1)
         self.assertIn(str(first.smtp_port), second.log())
 
     def test_bootstrap_without_daemon(self) -> None:
@@ -63,7 +63,7 @@ class ConfigurationTests(SynchronousTestCase):
             environment={"E2A_HTTP_LISTEN": None, "E2A_LOG_FORMAT": "xml"},
         ).environment
         command = twistd("-n", "--pidfile=", "e2a", "--config", config)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 1, done.stderr)
         for word in ("domian", "http.listen_addr", "E2A_LOG_FORMAT"):
             self.assertIn(word, done.stderr + done.stdout)

@@ -310,13 +310,13 @@ class PackageTests(_Case):
         process = self.begin(program, self.environment())
         wait_until(
             lambda: [each for each in self.api.messages("peer@agents.test") if each["subject"] == "Quote"],
-            20,
+            60,
             lambda: f"no quote was asked for: {process.poll()}",
         )
         (asked,) = [each for each in self.api.messages("peer@agents.test") if each["subject"] == "Quote"]
         path = f"/api/v1/agents/{quote('peer@agents.test')}/messages/{asked['message_id']}/reply"
         self.api.post(path, {"body": "Seventy."}, status=200)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
         self.assertIn("sent msg_", output)
         self.assertIn("Re: Quote Seventy.", output)
         self.assertEqual(process.returncode, 0, output)
@@ -324,7 +324,7 @@ class PackageTests(_Case):
     def _check_webhook(self, program: str) -> None:
         port = free_port()
         process = self.begin(program, self.environment("hook@agents.test", PORT=str(port)))
-        wait_until(lambda: _listens(port), 20, lambda: f"nothing listens: {process.poll()}")
+        wait_until(lambda: _listens(port), 60, lambda: f"nothing listens: {process.poll()}")
         hook = self.api.agent("hook", webhook_url=f"http://127.0.0.1:{port}/")
         self.api.post(
             "/api/v1/send", {"from": self.bot, "to": [hook], "subject": "Hello there", "body": "x"}, status=200
@@ -333,7 +333,7 @@ class PackageTests(_Case):
         self.assertEqual(process.stdout.readline(), f"{self.bot} (proven): Hello there\n")
         wait_until(
             lambda: [each for each in self.api.messages(self.bot) if each["subject"] == "Re: Hello there"],
-            20,
+            60,
             lambda: "no answer came",
         )
         wrong = httpx.post(f"http://127.0.0.1:{port}/", content=b"{}", trust_env=False)

@@ -42,8 +42,6 @@ AGENT_PATH = "/api/v1/agents/bot%40corp.test/delegations"
 
 
 class DelegationPageTests(DatabaseTestCase):
-    timeout = 30
-
     async def setUp(self) -> None:
         await super().setUp()
         await start(self.db)
