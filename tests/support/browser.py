@@ -117,13 +117,13 @@ class BrowserCase(SystemCase):
         """What the console may say in this test. :param pattern: a regular expression that a part of it matches."""
         self._expected.append(pattern)
 
-    def screenshot(self, name: str) -> Path:
-        """Keep what the page looks like, in ``E2A_TEST_SCREENSHOTS`` or in trial's directory."""
-        folder = Path(os.environ.get("E2A_TEST_SCREENSHOTS") or "screenshots")
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.id().rpartition('.')[2]}-{name}.png"
-        self.page.screenshot(path=path, full_page=True)
-        return path
+    def screenshot(self, name: str) -> None:
+        """Keep what the page looks like, if ``E2A_TEST_SCREENSHOTS`` names a directory for it."""
+        folder = os.environ.get("E2A_TEST_SCREENSHOTS")
+        if folder:
+            path = Path(folder) / f"{self.id().rpartition('.')[2]}-{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=path, full_page=True)
 
     def cookies(self) -> dict[str, Any]:
         """The profile's cookies by name, with their attributes."""
