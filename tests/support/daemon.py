@@ -105,7 +105,8 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
+                # SIGINT is ignored where the tests run in the background.
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM),
             )
 
     def wait_ready(self, timeout: float = 60.0) -> None:

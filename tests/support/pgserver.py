@@ -27,9 +27,9 @@ _PR_SET_PDEATHSIG = 1
 _PREFIX = "e2a-pg-"
 
 
-def die_with_parent() -> None:
+def die_with_parent(how: signal.Signals = signal.SIGINT) -> None:
     """For ``preexec_fn``: the kernel ends the child when the thread that started it is gone, however it went."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, how)
 
 
 def find_binaries() -> Path | None:
