@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .agents import confirmed
-from .errors import USAGE, ApiError, CommandError
+from .errors import NOT_FOUND, USAGE, ApiError, CommandError
 from .output import Output, Progress, duration, octets, one_line
 from .session import Session, client_command
 from .urls import path_of
@@ -25,7 +25,10 @@ def commands(group: click.Group) -> None:
 
     @client_command(group, "whoami")
     def whoami(session: Session) -> None:
-        """Show what the key is, what it may do, and what remains of its limits."""
+        """Show what the key is and what it may do.
+
+        What remains of its limits and quotas is shown as well.
+        """
         try:
             found = session.server.get(path_of("me"))
         except ApiError as error:
@@ -42,7 +45,10 @@ def commands(group: click.Group) -> None:
     @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file; - is stdout.")
     @click.option("--format", "form", type=click.Choice(["json", "zip"]), default="json", help="Else json.")
     def export(session: Session, output: Path | None, form: str) -> None:
-        """Save everything that the account holds: one JSON document, or a ZIP with the mail as .eml beside it."""
+        """Save everything that the account holds.
+
+        One JSON document, or a ZIP with the mail as .eml beside it.
+        """
         query = {"format": form} if form != "json" else None
         with session.server.stream(path_of("users", "me", "export"), query) as chunks:
             if output == Path("-"):
@@ -63,7 +69,10 @@ def commands(group: click.Group) -> None:
     @click.option("--since", metavar="TIME", help="Only events since this time.")
     @click.option("--until", metavar="TIME", help="Only events before this time.")
     def audit(session: Session, limit: int, token: str | None, **filters: str | None) -> None:
-        """Show who did what, newest first; with --json one event per line."""
+        """Show who did what, newest first.
+
+        With --json one event per line.
+        """
         shown: list[dict[str, Any]] = []
         while len(shown) < limit:
             query = {**filters, "page_size": min(limit - len(shown), 100), "token": token}
@@ -98,7 +107,7 @@ def commands(group: click.Group) -> None:
     @click.option("--from", "first", metavar="DATE", help="The first day; else the last 30 days.")
     @click.option("--to", "last", metavar="DATE", help="The last day; else today (UTC).")
     def usage(session: Session, first: str | None, last: str | None) -> None:
-        """Show how much mail the account received and sent, day by day."""
+        """Show how much mail came in and went out, day by day."""
         found = session.server.get(path_of("usage"), {"from": first, "to": last})
         if session.out.as_json:
             session.out.document(found)
@@ -127,8 +136,11 @@ def list_members(session: Session) -> None:
 @click.argument("identifier", metavar="USER")
 @click.argument("role", type=_ROLES)
 def set_role(session: Session, identifier: str, role: str) -> None:
-    """Give a member another role."""
-    done = session.server.put(path_of("members", identifier), {"role": role})
+    """Give a member another role.
+
+    USER is the address or the id.
+    """
+    done = session.server.put(path_of("members", _member(session, identifier)), {"role": role})
     session.out.show(done or {"user_id": identifier, "role": role}, f"{identifier}: {role}")
 
 
@@ -136,9 +148,13 @@ def set_role(session: Session, identifier: str, role: str) -> None:
 @click.argument("identifier", metavar="USER")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask (asked on a terminal only).")
 def remove_member(session: Session, identifier: str, yes: bool) -> None:
-    """Take a member out of the organisation."""
+    """Take a member out of the organisation.
+
+    USER is the address or the id. Their keys end.
+    """
+    found = _member(session, identifier)
     confirmed(session, f"Take {identifier} out of the organisation?", yes)
-    session.server.delete(path_of("members", identifier))
+    session.server.delete(path_of("members", found))
     session.out.show({"removed": identifier}, f"Removed: {identifier}")
 
 
@@ -161,7 +177,9 @@ def invite(session: Session, email: str, role: str) -> None:
     made = session.server.post(path_of("invitations"), {"email": email, "role": role})
     session.out.show(made, f"Invited: {one_line(email)}")
     if made.get("link"):
-        session.out.warning(f"This deployment cannot send mail: hand them the link yourself: {made['link']}")
+        # A server without a public address knows no more than the path.
+        link = made["link"] if "://" in made["link"] else session.url + made["link"]
+        session.out.warning(f"This deployment cannot send mail: hand them the link yourself: {link}")
 
 
 @client_command(invitations, "revoke")
@@ -170,6 +188,20 @@ def revoke(session: Session, identifier: str) -> None:
     """Withdraw an invitation."""
     session.server.delete(path_of("invitations", identifier))
     session.out.show({"revoked": identifier}, f"Revoked: {identifier}")
+
+
+def _member(session: Session, name: str) -> str:
+    """The user id of a member.
+
+    :raises CommandError: nobody in the organisation has the address.
+    """
+    if "@" not in name:
+        return name
+    for page in session.server.pages(path_of("members")):
+        for each in page["members"]:
+            if each["email"].lower() == name.lower():
+                return str(each["user_id"])
+    raise CommandError(f"{one_line(name)} is no member", hint="Who is: e2a members list", exit_code=NOT_FOUND)
 
 
 def _list(session: Session, what: str, columns: tuple[str, ...], none: str) -> None:

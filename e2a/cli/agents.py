@@ -28,7 +28,7 @@ def list_agents(session: Session, agent: str | None) -> None:
         session.out.document({"agents": found})
         return
     if not found:
-        session.out.hint("No agents yet. Make one: e2a agents register NAME")
+        session.out.hint("No agents yet. Make one: e2a agents register NAME@DOMAIN")
     for each in found:
         mark = " " + session.out.good("(active)") if each["email"] == active else ""
         session.out.line(f"{each['email']}  {each['agent_mode']}{mark}")
@@ -42,9 +42,10 @@ def list_agents(session: Session, agent: str | None) -> None:
 def register(
     session: Session, name_or_address: str, name: str | None, label: str | None, webhook_url: str | None
 ) -> None:
-    """Register an agent: a slug on the shared domain, or an address on a domain of yours.
+    """Register an agent.
 
-    It becomes the agent that is meant when no --agent is given.
+    A slug on the shared domain, or an address on a domain of yours. It becomes the agent that is meant when no
+    --agent is given.
     """
     wanted = {"email" if "@" in name_or_address else "slug": name_or_address}
     if name:
@@ -125,14 +126,20 @@ def delete(session: Session, email: str, yes: bool) -> None:
 @client_command(agents, "test")
 @click.argument("email", required=False, metavar="[EMAIL|SLUG]")
 def test(session: Session, email: str | None) -> None:
-    """Send a test message to an agent, through review and delivery as real mail."""
+    """Send a test message to an agent.
+
+    It goes through review and delivery as real mail does.
+    """
     sent = session.server.post(path_of("agents", session.agent(email), "test"), once=True)
     session.out.show(sent, f"Sent: {sent['message_id']}")
 
 
 @click.group("delegations")
 def delegations() -> None:
-    """For whom an agent acts: people who agreed by the link in a mail."""
+    """For whom an agent acts.
+
+    People agree by the link in a mail.
+    """
 
 
 @client_command(delegations, "list")

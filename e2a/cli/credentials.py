@@ -85,7 +85,10 @@ def revoke(session: Session, identifier: str) -> None:
 
 @click.group("secrets")
 def secrets() -> None:
-    """Signing secrets: what agents check the signature of their mail with."""
+    """Signing secrets.
+
+    Agents check the signature of their mail with them.
+    """
 
 
 @client_command(secrets, "list")
@@ -122,7 +125,10 @@ def create_secret(session: Session, name: str) -> None:
 @click.argument("name", default="")
 @click.option("--overlap", type=click.IntRange(0), metavar="SECONDS", help="How long the earlier ones still count.")
 def rotate(session: Session, name: str, overlap: int | None) -> None:
-    """Replace the signing secrets by a new one; until the overlap ends all of them sign. It is shown this once."""
+    """Replace the signing secrets by a new one.
+
+    Until the overlap ends all of them sign. The new one is shown this once.
+    """
     wanted: dict[str, str | int] = {"name": name} | ({} if overlap is None else {"overlap_seconds": overlap})
     made = session.server.post(path_of("users", "me", "signing-secrets", "rotate"), wanted)
     session.out.show(made, f"Secret: {made['secret']}")

@@ -39,10 +39,10 @@ def commands(group: click.Group) -> None:
         "--bootstrap", metavar="EMAIL", help="Make a user and a key first, on the daemon's machine, and keep the key."
     )
     def demo(session: Session, smtp: str, bootstrap: str | None) -> None:
-        """Send a real mail through a running daemon, check its signature, answer it, and clean up.
+        """Send a real mail through a running daemon.
 
-        It makes two agents, a signing secret and, where there is no shared domain, a domain, and deletes all of them
-        again, also when it is interrupted.
+        Its signature is checked, and it is answered. The command makes two agents, a signing secret and, where there is
+        no shared domain, a domain, and deletes all of them again, also when it is interrupted.
         """
         host, port = _address(smtp)
         info = _reachable(session)
@@ -118,6 +118,7 @@ class _Demo:
         self._server = session.server
         self._out = session.out
         self._domain = shared_domain
+        self._shared = bool(shared_domain)
         self._made: list[tuple[str, Callable[[], object]]] = []
         self._left: list[str] = []
         self._steps: list[dict[str, Any]] = []
@@ -184,7 +185,11 @@ class _Demo:
             self._out.document({"steps": self._steps, "left": self._left})
         if self._left:
             raise CommandError("not everything could be deleted", hint="Left: " + ", ".join(self._left))
-        self._out.hint("\nYour own: e2a agents register NAME, then e2a listen")
+        self._out.hint(
+            "\nYour own: e2a agents register NAME, then e2a listen"
+            if self._shared
+            else "\nYour own: e2a domains register DOMAIN, e2a domains verify DOMAIN, e2a agents register NAME@DOMAIN"
+        )
 
     def _claim(self) -> None:
         domain = f"demo-{self._tag}.example.org"

@@ -116,9 +116,9 @@ def commands(group: click.Group) -> None:
         subject: str | None,
         agent: str | None,
     ) -> None:
-        """Wait for a message that matches; the oldest unread one counts.
+        """Wait for a message that matches.
 
-        Waiting does not mark it read. Ends with 8 when nothing came in time.
+        The oldest unread one counts. Waiting does not mark it read. Ends with 8 when nothing came in time.
         """
         session.out.hint(f"Waiting for mail to {session.agent(agent)}…")
         found = wait_for(session, session.agent(agent), timeout, after, sender=sender, subject=subject)
@@ -133,6 +133,7 @@ def commands(group: click.Group) -> None:
             ("From", message["from"]),
             ("Subject", message["subject"]),
             ("Date", message["created_at"]),
+            ("Verified", _proven(message)),
             ("Cursor", str(found["cursor"])),
         )
         session.out.hint(f"Read it: e2a read {message['message_id']}")
@@ -159,6 +160,12 @@ def wait_for(
         )
         if found is not None or time.monotonic() >= end:
             return found
+
+
+def _proven(summary: dict[str, Any]) -> str:
+    """Whether the sender is who the From header says; earlier servers leave that out of their lists."""
+    verified = summary.get("verified")
+    return "—" if verified is None else "yes" if verified else "no"
 
 
 def show(out: Output, message: dict[str, Any], *, html: bool = False) -> None:
@@ -220,7 +227,10 @@ def list_attachments(session: Session, identifier: str, agent: str | None) -> No
 )
 @AGENT
 def save(session: Session, identifier: str, indices: tuple[int, ...], directory: Path, agent: str | None) -> None:
-    """Save attachments, all of them or those named, without ever replacing a file."""
+    """Save attachments.
+
+    All of them or those named; a file that is there is never replaced.
+    """
     address = session.agent(agent)
     found = _attachments(session, address, identifier)
     missing = set(indices) - {each["index"] for each in found}
@@ -303,7 +313,10 @@ def list_conversations(session: Session, limit: int, token: str | None, agent: s
 @click.argument("identifier", metavar="ID")
 @AGENT
 def show_conversation(session: Session, identifier: str, agent: str | None) -> None:
-    """Show one conversation, oldest message first; does not mark anything read."""
+    """Show one conversation, oldest message first.
+
+    Nothing is marked as read.
+    """
     path = path_of("agents", session.agent(agent), "conversations", identifier)
     found = [each for page in session.server.pages(path, {"page_size": _PAGE}) for each in page["messages"]]
     if session.out.as_json:

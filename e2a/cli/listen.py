@@ -32,10 +32,11 @@ def commands(group: click.Group) -> None:
     def listen(
         session: Session, agent: str | None, forward_url: str | None, forward_token: str | None, model: str
     ) -> None:
-        """Show the agent's mail as it comes, everything unread first; Ctrl-C ends it.
+        """Show the agent's mail as it comes.
 
-        It connects again through every interruption. Plain, it announces messages and leaves them unread. With --json
-        it prints each whole message on one line, and marks it read after that.
+        Everything unread is first; Ctrl-C ends it. The command connects again through every interruption. Plain, it
+        announces messages and leaves them unread. With --json it prints each whole message on one line, and marks it
+        read after that.
 
         With --forward it posts each whole message to a program, and marks it read once the program has answered 2xx;
         until then it tries again. A URL whose path ends in /v1/responses gets the message as a request to the OpenAI

@@ -138,7 +138,7 @@ def commands(group: click.Group) -> None:
     @click.option("--no-browser", is_flag=True, help="Only print the address, for a browser of your own.")
     @click.option("--with-key", is_flag=True, help="Take a key from the prompt, or from standard input.")
     def login(session: Session, no_browser: bool, with_key: bool) -> None:
-        """Sign in with the browser, and keep the key for later commands.
+        """Sign in with the browser, and keep the key.
 
         On another machine over SSH the browser must reach this one's loopback address: sign in with --no-browser
         through a forwarded port, or bring a key with --with-key.

@@ -57,7 +57,10 @@ def help_(context: click.Context, words: tuple[str, ...]) -> None:
 @main.command()
 @_CONFIG
 def serve(config: str | None) -> None:
-    """Run the daemon in the foreground, as `twistd -n e2a` does."""
+    """Run the daemon in the foreground.
+
+    The same as `twistd -n e2a`.
+    """
     from . import serve as daemon
 
     daemon.serve(config)
@@ -72,9 +75,9 @@ def serve(config: str | None) -> None:
     help="Print a link that signs the user in to the dashboard, once, within 15 minutes (default: in development).",
 )
 def bootstrap(email: str, config: str | None, sign_in_link: bool | None) -> None:
-    """Make a user with an API key, whether the daemon runs or not.
+    """Make a user with an API key.
 
-    An existing user keeps everything and gets one more key.
+    The daemon may run or not. An existing user keeps everything and gets one more key.
     """
     from . import serve as daemon
 

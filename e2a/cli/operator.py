@@ -84,7 +84,7 @@ def _line(text: str) -> str:
 @_JSON
 @click.option("--check", is_flag=True, help="Change nothing: only say what is under a former deployment secret.")
 def rotate_master_key(config: str | None, as_json: bool, check: bool) -> None:
-    """Seal everything stored under the current deployment secret.
+    """Seal everything anew under the current secret.
 
     To be run after `signing.hmac_secret` was replaced on every daemon and its former value put into
     `signing.old_hmac_secrets`. The daemons go on running; an interrupted run is simply repeated.

@@ -38,7 +38,10 @@ def pending() -> None:
 @client_command(pending, "list")
 @click.option("--status", default="pending_approval", show_default=True, metavar="STATUS", help="; ".join(_STATUSES))
 def list_pending(session: Session, status: str) -> None:
-    """List what waits for approval, the most urgent first; or other messages that agents sent."""
+    """List what waits for approval, the most urgent first.
+
+    Or other messages that agents sent.
+    """
     out = session.out
     found = [
         each for page in session.server.pages(path_of("messages"), {"status": status}) for each in page["messages"]
@@ -60,7 +63,10 @@ def list_pending(session: Session, status: str) -> None:
 @client_command(pending, "show")
 @click.argument("identifier", metavar="ID")
 def show(session: Session, identifier: str) -> None:
-    """Show one message that an agent sends: what it says while it is held, how it stands afterwards."""
+    """Show one message that an agent sends.
+
+    What it says while it is held, how it stands afterwards.
+    """
     message = session.server.get(path_of("messages", identifier))
     if session.out.as_json:
         session.out.document(message)

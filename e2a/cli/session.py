@@ -83,7 +83,9 @@ class Session:
         if len(found) == 1:
             return str(found[0]["email"])
         if not found:
-            raise CommandError("this account has no agent", exit_code=USAGE, hint="Make one: e2a agents register NAME")
+            raise CommandError(
+                "this account has no agent", exit_code=USAGE, hint="Make one: e2a agents register NAME@DOMAIN"
+            )
         raise CommandError(
             "which agent? The account has several",
             exit_code=USAGE,

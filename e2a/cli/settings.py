@@ -23,7 +23,10 @@ class _ConfigGroup(click.Group):
 
 @click.group("config", cls=_ConfigGroup)
 def config() -> None:
-    """The configuration file: api_key, api_url, agent_email, shared_domain."""
+    """The configuration file.
+
+    It holds api_key, api_url, agent_email and shared_domain.
+    """
 
 
 @client_command(config, "list")

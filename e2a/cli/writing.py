@@ -42,7 +42,10 @@ def commands(group: click.Group) -> None:
     @_content
     @AGENT
     def send(session: Session, to: tuple[str, ...], subject: str, agent: str | None, **content: Any) -> None:
-        """Send a message: to people, to agents of this deployment, or both."""
+        """Send a message.
+
+        To people, to agents of this deployment, or both.
+        """
         if not (to or content["cc"]):
             raise click.UsageError("Missing option '--to' (or '--cc').")
         if content["body"] is None:
@@ -73,9 +76,10 @@ def commands(group: click.Group) -> None:
     @client_command(group, "resend")
     @click.argument("identifier", metavar="ID")
     def resend(session: Session, identifier: str) -> None:
-        """Send a message that nobody is known to have taken once more.
+        """Send a message once more.
 
-        Only one whose outcome is unknown or failed. Whoever has it already gets a second copy.
+        Only one that nobody is known to have taken: its outcome is unknown or failed. Whoever has it already gets a
+        second copy.
         """
         _report(session, session.server.post(path_of("messages", identifier, "resend"), {}, once=True))
 

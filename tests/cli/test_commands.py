@@ -192,7 +192,9 @@ class Mail(CommandCase):
         """Waiting asks until something comes; when nothing does, the command ends with 8."""
         found = {"message": MESSAGE, "cursor": 7}
         self.server.answers[f"GET {MESSAGES}/wait"] = [httpx.Response(204), found]
-        self.assertIn("msg_1", self.run_e2a("wait", "--subject", "question").stdout)
+        shown = self.run_e2a("wait", "--subject", "question").stdout
+        self.assertIn("msg_1", shown)
+        self.assertRegex(shown, r"Verified: +yes\n")
         self.assertEqual(len(self.server.asked), 2)
         self.server.answers[f"GET {MESSAGES}/wait"] = httpx.Response(204)
         self.run_e2a("wait", "--timeout", "0", code=8)
@@ -344,7 +346,7 @@ class Others(CommandCase):
         self.assertIn("never        2026-01-02T00:00:00Z", self.run_e2a("secrets", "list").stdout)
 
     def test_people(self) -> None:
-        """Members are listed and changed; an invitation that could not be mailed gives its link."""
+        """Members are listed, and changed by address or id; an invitation that was not mailed gives its whole link."""
         member = {
             "user_id": "u1",
             "email": "a@b.test",
@@ -356,10 +358,16 @@ class Others(CommandCase):
         self.assertIn("u1       a@b.test  Ana   owner", self.run_e2a("members", "list").stdout)
         self.server.answers["PUT /api/v1/members/u1"] = {**member, "role": "admin"}
         self.assertEqual(self.run_e2a("members", "role", "u1", "admin").stdout, "u1: admin\n")
+        self.assertEqual(self.run_e2a("members", "role", "A@B.test", "admin").stdout, "A@B.test: admin\n")
+        self.assertIn("is no member", self.run_e2a("members", "remove", "--yes", "z@b.test", code=4).stderr)
+        self.server.answers["DELETE /api/v1/members/u1"] = httpx.Response(204)
+        self.assertEqual(self.run_e2a("members", "remove", "--yes", "a@b.test").stdout, "Removed: a@b.test\n")
         invited = {"id": "inv_1", "email": "c@d.test", "link": "https://mail.test/join"}
         self.server.answers["POST /api/v1/invitations"] = httpx.Response(201, json=invited)
         result = self.run_e2a("invitations", "create", "c@d.test")
         self.assertEqual((result.stdout, "https://mail.test/join" in result.stderr), ("Invited: c@d.test\n", True))
+        self.server.answers["POST /api/v1/invitations"] = httpx.Response(201, json=invited | {"link": "/join?token=t"})
+        self.assertRegex(self.run_e2a("invitations", "create", "c@d.test").stderr, r" http\S+[^/]/join\?token=t\n")
         self.server.answers["GET /api/v1/invitations"] = {"invitations": []}
         self.assertEqual(self.run_e2a("invitations", "list").stdout, "No open invitations.\n")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 from twisted.trial.unittest import TestCase
 
@@ -27,6 +29,20 @@ class Command(TestCase):
         output = CliRunner().invoke(main, ["--help"]).output
         self.assertIn("serve", output)
         self.assertIn("bootstrap", output)
+
+    def test_lists(self) -> None:
+        """In the lists of commands every line is whole on a terminal of 80 columns."""
+
+        def groups(group: click.Group, words: list[str]) -> Iterator[list[str]]:
+            yield words
+            for word, command in group.commands.items():
+                if isinstance(command, click.Group):
+                    yield from groups(command, [*words, word])
+
+        for words in groups(main, []):
+            _, _, listed = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).output.partition("Commands:")
+            self.assertTrue(listed, words)
+            self.assertNotIn("...", listed, words)
 
     def test_light(self) -> None:
         """Starting the command loads nothing of the daemon."""
