@@ -19,6 +19,7 @@ from twisted.trial import unittest
 from e2a.core.errors import SettingsError
 from e2a.service import embedded
 from e2a.service.embedded import EmbeddedPostgres
+from tests.support.sinks import wait_until
 
 #: A process that uses the server until it is told to leave, or killed.
 HOLDER = """
@@ -130,7 +131,10 @@ class EmbeddedTests(EmbeddedCase):
         server = self.server()
         dsn = server.start()
         self.ask(dsn, "CREATE TABLE kept AS SELECT 7 AS n")
-        os.kill(self.postmaster(), signal.SIGKILL)
+        pid, cluster = self.postmaster(), self.data_dir / "postgres" / "data"
+        os.kill(pid, signal.SIGKILL)
+        # A process that was sent the signal lives, and answers, until it is its turn.
+        wait_until(lambda: not embedded._is_server(pid, cluster), 60, lambda: f"{pid} lives")
         self.assertEqual(self.ask(server.start(), "SELECT n FROM kept"), 7)
 
     def test_a_stale_pid_that_lives_again(self) -> None:
