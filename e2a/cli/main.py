@@ -77,7 +77,8 @@ def serve(config: str | None) -> None:
 def bootstrap(email: str, config: str | None, sign_in_link: bool | None) -> None:
     """Make a user with an API key.
 
-    The daemon may run or not. An existing user keeps everything and gets one more key.
+    The daemon may run or not. An existing user keeps everything and gets one more key; with
+    --sign-in-link the link only.
     """
     from . import serve as daemon
 

@@ -47,18 +47,20 @@ def key_for(email: str) -> str:
 
 
 def bootstrap(email: str, config: str | None, sign_in_link: bool | None = None) -> None:
-    """Print the user and the new key to standard output; the process ends with 1 when that fails.
+    """Print the user and what was made to standard output; the process ends with 1 when that fails.
 
     :param sign_in_link: whether to make and print a link that signs the user in; None: in development only, and beside
         the output, which programs may read.
     """
     made = _made(email, config, sign_in_link)
     click.echo(f"User:    {made.email} (id={made.user_id})")
-    click.echo(f"API key: {made.key}")
+    if made.key:
+        click.echo(f"API key: {made.key}")
     if made.link:
         click.echo(f"Sign in: {made.link}", err=not sign_in_link)
         click.echo("The link signs in once, within 15 minutes.", err=True)
-    click.echo("Keep the key now: it is stored hashed and cannot be shown again.", err=True)
+    if made.key:
+        click.echo("Keep the key now: it is stored hashed and cannot be shown again.", err=True)
 
 
 def _made(email: str, config: str | None, sign_in_link: bool | None = None) -> Made:

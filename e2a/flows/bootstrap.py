@@ -71,22 +71,26 @@ async def _ensure_operator(cur: Cursor, sealer: Sealer, random: ids.RandomBytes)
 
 
 async def bootstrap_user(
-    database: Transactions, email: str, sealer: Sealer, random: ids.RandomBytes
+    database: Transactions, email: str, sealer: Sealer, random: ids.RandomBytes, *, another: bool = True
 ) -> tuple[User, str]:
     """Make the user, or find them whatever the case of the address, and mint one more key named ``bootstrap`` with
     every permission.
 
-    :returns: the user, and the key's text.
+    :param another: False: a user who is there already gets no key.
+    :returns: the user, and the key's text, empty without one.
     :raises BadRequest: not an e-mail address.
     """
-    return await database.run("bootstrap", _bootstrap, _mailbox(email), sealer, random)
+    return await database.run("bootstrap", _bootstrap, _mailbox(email), sealer, random, another)
 
 
-async def _bootstrap(cur: Cursor, email: str, sealer: Sealer, random: ids.RandomBytes) -> tuple[User, str]:
+async def _bootstrap(
+    cur: Cursor, email: str, sealer: Sealer, random: ids.RandomBytes, another: bool
+) -> tuple[User, str]:
     await _ensure_operator(cur, sealer, random)
     # Two first users at once: one of them is the first.
     await organisations.lock_organisation(cur, OPERATOR)
     user = await users.find_user(cur, email)
+    new = user is None
     if user is None:
         owned = await organisations.has_members(cur, OPERATOR)
         user = await make_user(
@@ -101,6 +105,8 @@ async def _bootstrap(cur: Cursor, email: str, sealer: Sealer, random: ids.Random
     organisation = await organisations.organisation_of(cur, user.id)
     if organisation is None:
         raise Conflict("this user belongs to no organisation")
+    if not (new or another):
+        return user, ""
     _, key = await make_key(cur, organisation.id, user.id, name="bootstrap", permissions=ALL_PERMISSIONS, random=random)
     return user, key
 

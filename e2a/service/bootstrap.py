@@ -20,7 +20,8 @@ from .options import sealer_of, with_secret
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """:ivar link: signs the user in once; "" when none was made.
+    """:ivar key: "" when none was made.
+    :ivar link: signs the user in once; "" when none was made.
     :ivar error: why nothing was made; ``""`` when all is well.
     """
 
@@ -34,7 +35,8 @@ class Made:
 def run(settings: Settings, email: str, sign_in_link: bool | None = None) -> Made:
     """Make or find the user and mint a key named ``bootstrap``. Runs the reactor, so it works once per process.
 
-    :param sign_in_link: whether to make a link that signs the user in as well; None: in development only.
+    :param sign_in_link: whether to make a link that signs the user in; None: in development only. Who asks for one gets
+        it without one more key, unless the user is new.
     """
     from twisted.internet import reactor
 
@@ -67,7 +69,7 @@ async def make(reactor: Any, settings: Settings, dsn: str, email: str, sign_in_l
     await database.start()
     try:
         await schema.apply(database)
-        user, key = await bootstrap_user(database, email, sealer, os.urandom)
+        user, key = await bootstrap_user(database, email, sealer, os.urandom, another=not sign_in_link)
         link = ""
         if sign_in_link or (sign_in_link is None and not settings.production):
             token = await database.run("sign-in link", make_link, user.id, datetime.now(UTC), os.urandom)

@@ -239,6 +239,13 @@ class BootstrapTests(DatabaseTestCase):
         names = await rows(self.db, "SELECT name FROM api_keys")
         self.assertEqual([row.name for row in names], ["bootstrap", "bootstrap"])
 
+    async def test_no_more_keys(self) -> None:
+        """Where no other key is wanted only a new user gets one."""
+        _, key = await bootstrap_user(self.db, "first@people.test", SEALER, os.urandom, another=False)
+        _, none = await bootstrap_user(self.db, "first@people.test", SEALER, os.urandom, another=False)
+        self.assertEqual((key[:4], none), ("e2a_", ""))
+        self.assertEqual(len(await rows(self.db, "SELECT id FROM api_keys")), 1)
+
     async def test_existing_user_keeps_their_organisation(self) -> None:
         """Somebody who has a personal organisation gets a key to that one."""
         owner = await make_tenant(self.db, "owner")

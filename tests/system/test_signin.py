@@ -193,7 +193,7 @@ class SignInTests(BrowserCase):
         self.assertEqual(sql("SELECT count(*) FROM api_keys", self.dsn), [(0,)])
 
     def test_link(self) -> None:
-        """Without a provider the link that e2a bootstrap prints signs in once, by its button."""
+        """Without a provider the link that e2a bootstrap prints, alone when asked for, signs in once, by its button."""
         daemon = self.daemon().start()
         done = subprocess.run(
             e2a("bootstrap", ANA), env=daemon.environment, capture_output=True, text=True, timeout=60, check=True
@@ -201,6 +201,11 @@ class SignInTests(BrowserCase):
         found = re.search(r"^Sign in: (\S+)$", done.stderr, re.MULTILINE)
         assert found, done.stderr
         self.assertEqual(len(done.stdout.splitlines()), 2)
+        command = e2a("bootstrap", "--sign-in-link", ANA)
+        once_more = subprocess.check_output(
+            command, env=daemon.environment, stderr=subprocess.DEVNULL, text=True, timeout=60
+        )
+        self.assertEqual([line.partition(":")[0] for line in once_more.splitlines()], ["User", "Sign in"])
         url = found[1]
         self.assertEqual(urlsplit(url)._replace(query="").geturl(), f"{daemon.url}/api/auth/link")
         self.page.goto(f"{daemon.url}/api/auth/login")
