@@ -30,7 +30,9 @@ from tests.system.case import SystemCase, mail
 PACKAGE = CHECKOUT / "sdks" / "typescript"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 #: What npm says when the registry cannot be reached.
-_OFFLINE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED|E50\d|network")
+_OFFLINE = re.compile(
+    r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ENOTCACHED|E50\d|network"
+)
 SENDER = "ana@sender.test"
 
 
@@ -77,12 +79,26 @@ def locked() -> Iterator[None]:
         yield
 
 
+#: Why the package's dependencies cannot be had, once that was tried.
+_refused: list[str] = []
+
+
 def install() -> None:
-    """The package's dependencies, once, whichever of several test processes comes first."""
+    """The package's dependencies, once, whichever of several test processes comes first.
+
+    :raises SkipTest: the registry cannot be reached; it is tried once only.
+    """
+    if _refused:
+        raise SkipTest(_refused[0])
     wanted, installed = PACKAGE / "package-lock.json", PACKAGE / "node_modules" / ".package-lock.json"
     with locked():
         if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-            npm(PACKAGE, "ci")
+            try:
+                # npm's own patience is over a minute without a network, and five without an answer.
+                npm(PACKAGE, "ci", "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
+            except SkipTest as skip:
+                _refused.append(str(skip))
+                raise
             installed.touch()
 
 
