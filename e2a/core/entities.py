@@ -195,12 +195,14 @@ class AgentState:
     :ivar last_mail: when mail last came; None when there is none.
     :ivar pending: messages that wait for approval.
     :ivar failed: webhook deliveries that ran out of attempts.
+    :ivar retrying: one of the newest webhook deliveries has failed so far, and is tried again.
     """
 
     last_mail: datetime | None
     unread: int
     pending: int
     failed: int
+    retrying: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from .rows import Cursor, many, one
 MOST_COUNTED = 100
 #: Held messages, the most urgent, that are looked at to say which agents have some.
 _HELD_LOOKED_AT = 1000
+#: Webhook deliveries of an agent, the newest, that say whether its webhook answers.
+_DELIVERIES_LOOKED_AT = 5
 
 _FRAME = """
     SELECT u.email, u.name, o.name AS organisation,
@@ -35,7 +37,11 @@ _STATES = """
         (SELECT count(*) FROM held WHERE held.agent_id = wanted.id)::integer AS pending,
         (SELECT count(*) FROM (
             SELECT FROM webhook_deliveries WHERE agent_id = wanted.id AND status = 'failed' LIMIT %(most)s
-        ) AS failed)::integer AS failed
+        ) AS failed)::integer AS failed,
+        EXISTS (SELECT FROM (
+            SELECT status, last_error FROM webhook_deliveries WHERE agent_id = wanted.id
+            ORDER BY message_id DESC LIMIT %(newest)s
+        ) AS newest WHERE status = 'pending' AND last_error <> '') AS retrying
     FROM unnest(%(agents)s::text[]) AS wanted (id)
 """
 _OWNERS = "SELECT id, organisation_id FROM agents WHERE id = ANY (%s)"
@@ -55,9 +61,10 @@ async def states(cur: Cursor, organisation_id: str, agents: Sequence[str]) -> di
         "agents": list(agents),
         "most": MOST_COUNTED,
         "held": _HELD_LOOKED_AT,
+        "newest": _DELIVERIES_LOOKED_AT,
     }
     found = await many(cur, _STATES, values, lambda row: row)
-    return {row.id: AgentState(row.last_mail, row.unread, row.pending, row.failed) for row in found}
+    return {row.id: AgentState(row.last_mail, row.unread, row.pending, row.failed, row.retrying) for row in found}
 
 
 async def owners(cur: Cursor, agents: Sequence[str]) -> dict[str, str]:

@@ -77,6 +77,23 @@ class AgentPageTests(PageTestCase):
         self.assertEqual((await self.get("/dashboard/agents/new")).responseCode, 403)
         self.assertEqual(await self.state(), before)
 
+    async def test_webhook(self) -> None:
+        """The overview says whether an agent's webhook answers: it does, is tried again, or has missed messages."""
+        wanted = {"slug": "hook", "agent_mode": "cloud", "webhook_url": "http://localhost:9/"}
+        await self.api_call("POST", "/api/v1/agents", wanted)
+        await self.api_call(
+            "POST", "/api/v1/send", {"from": FRIEND, "to": ["hook@agents.test"], "subject": "s", "body": "b"}
+        )
+        for change, badge in (
+            ("status = 'pending', last_error = ''", "healthy"),
+            ("status = 'pending', last_error = 'the connection was refused'", "retrying"),
+            ("status = 'failed'", "1 failed"),
+            ("status = 'delivered'", "healthy"),
+        ):
+            await execute(self.db, f"UPDATE webhook_deliveries SET {change}")
+            page = (await self.get("/dashboard")).text
+            self.assertEqual([word for word in ("healthy", "retrying", "1 failed") if f">{word}<" in page], [badge])
+
     async def test_looking_changes_nothing(self) -> None:
         """Every page of an agent can be opened without its mail being marked as read; a button does that."""
         message = await self.arrived()
