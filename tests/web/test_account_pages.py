@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from e2a.core.entities import ApiKey, Principal
 from e2a.core.rules.permissions import AGENT_PERMISSIONS, ALL_PERMISSIONS, PUBLIC, READ_ONLY, ROLE_PERMISSIONS
+from e2a.flows.invitations import Invitations
 from e2a.flows.sessions import open_session
 from e2a.store.users import get_user
 from e2a.web.dashboard.account import browser
@@ -155,6 +156,22 @@ class AccountPageTests(PageTestCase):
             answer = await self.post("/dashboard/domains", domain=name)
             self.assertEqual(answer.responseCode, 400, name)
             self.assertIn(name.replace("<", "&lt;"), answer.text)
+
+    async def test_invitation_by_hand(self) -> None:
+        """Where mail is not set up the page shows the link, and says when the server's address is missing in it."""
+        invite = Invitations.invite
+
+        async def without_address(*given: Any) -> Any:
+            made, link = await invite(*given)
+            return made, "/" + str(link).split("/", 3)[3]
+
+        form = {"email": "guest@people.test", "role": "member"}
+        whole = await self.post("/dashboard/members/invitations", **form)
+        self.patch(Invitations, "invite", without_address)
+        part = await self.post("/dashboard/members/invitations", **form)
+        self.assertRegex(whole.text, r">http\S+/invitation\?token=e2a_")
+        self.assertRegex(part.text, r">/invitation\?token=e2a_")
+        self.assertEqual(["http.public_url" in each.text for each in (whole, part)], [False, True])
 
     # --- strangers ----------------------------------------------------------------------------------------------------
 
