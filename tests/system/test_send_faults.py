@@ -213,12 +213,21 @@ class MayhemTests(FaultCase):
             try:
                 answer = httpx.post(
                     f"{api.url}/api/v1/send",
-                    headers={"Authorization": f"Bearer {api.key}", "Idempotency-Key": name},
+                    headers={
+                        "Authorization": f"Bearer {api.key}",
+                        "Idempotency-Key": name,
+                        "Accept": "application/problem+json",
+                    },
                     json=body,
                     timeout=60,
                     trust_env=False,
+                    verify=False,
                 )
                 if answer.status_code in (200, 202):
+                    self.ids[name] = answer.json()["message_id"]
+                    return
+                # The answer before was lost, and meanwhile every recipient was refused for good.
+                if answer.status_code == 422 and answer.json()["code"] == "delivery_failed":
                     self.ids[name] = answer.json()["message_id"]
                     return
                 self.assertIn(answer.status_code, (409, 429, 503), answer.text)
@@ -274,8 +283,9 @@ class MayhemTests(FaultCase):
         # A lease is shorter than what waits for an answer that was lost.
         busy = "SELECT 1 FROM outbox WHERE next_attempt_at < now() + interval '61 seconds' OR phase = 'data'"
         for turn in range(6):
-            daemon = self.gateway(f"last{turn}").start()
+            # Before anybody lives who could hold a lease.
             self.hurry()
+            daemon = self.gateway(f"last{turn}").start()
             wait_until(lambda: not sql(busy, self.dsn), 60, lambda: str(sql("SELECT * FROM outbox", self.dsn)))
             self.assertEqual(daemon.stop(), 0)
             if not sql("SELECT 1 FROM outbox", self.dsn):
