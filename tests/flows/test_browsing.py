@@ -16,7 +16,7 @@ from e2a.store import browsing as store
 from tests.support.postgres import ORGANISATION, DatabaseTestCase, make_agent, sql
 from tests.support.tenants import execute
 
-NOW = datetime(2026, 4, 20, 8, 0, tzinfo=UTC)
+NOW = datetime(2024, 4, 20, 8, 0, tzinfo=UTC)
 BOT, HOOK = "bot@agents.test", "hook@agents.test"
 OWNER = Principal(ORGANISATION, "user", frozenset(ALL_PERMISSIONS))
 STRANGER = Principal("org_other", "user", frozenset(ALL_PERMISSIONS))

@@ -17,7 +17,7 @@ from tests.support.mail import store_message
 from tests.support.postgres import DatabaseTestCase, make_agent
 
 AGENT = "bot@agents.test"
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 class LongPollTests(DatabaseTestCase):

@@ -16,7 +16,7 @@ from e2a.core.trust.pagetoken import PageTokens
 from e2a.flows.mailbox import Filters, Mailbox
 from tests.support.postgres import DatabaseTestCase, make_agent
 
-NOW = datetime(2026, 4, 20, 8, 0, tzinfo=UTC)
+NOW = datetime(2024, 4, 20, 8, 0, tzinfo=UTC)
 BOT, HOOK, OTHER = "bot@agents.test", "hook@agents.test", "other@agents.test"
 NOTHING = Filters()
 RAW = (
