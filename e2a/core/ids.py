@@ -20,11 +20,6 @@ def uuid7_hex(now: float, random: RandomBytes) -> str:
     return f"{value:032x}"
 
 
-def time_of(identifier: str) -> float:
-    """The Unix time inside a UUIDv7-based id, in seconds, to the millisecond."""
-    return int(identifier.rpartition("_")[2][:12], 16) / 1000
-
-
 def prefixed_by_time(prefix: str, now: float, random: RandomBytes) -> str:
     """``<prefix>_`` + 32 hex of a UUIDv7: neighbours in time are neighbours in an index."""
     return f"{prefix}_{uuid7_hex(now, random)}"

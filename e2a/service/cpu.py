@@ -38,10 +38,3 @@ class ThreadedCpu:
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """``work(*args)``'s result, computed in a thread."""
         return await cast("Deferred[T]", deferToThreadPool(self._reactor, self._pool, work, *args))
-
-
-class InlineCpu:
-    """``ports.Cpu`` without threads: everything happens at once, for tests and command-line tools."""
-
-    async def run(self, work: Callable[..., T], *args: Any) -> T:
-        return work(*args)

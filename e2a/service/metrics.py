@@ -131,14 +131,6 @@ class _Ignored:
     def observe(self, seconds: float) -> None: ...
 
 
-class NoMetrics:
-    """``ports.Metrics`` that keeps nothing."""
-
-    def count(self, name: str, amount: int = 1, **labels: str) -> None: ...
-
-    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
-
-
 class LagProbe:
     """How late the reactor runs what was due: the time that something kept it busy."""
 

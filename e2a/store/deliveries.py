@@ -78,10 +78,6 @@ _RELEASE = """
     FROM unnest(%s::text[], %s::integer[]) AS held (message_id, fence)
     WHERE d.message_id = held.message_id AND d.fence = held.fence AND d.status = 'pending'
 """
-_NEXT_DUE = """
-    SELECT extract(epoch FROM min(next_attempt_at) - now())::float8 AS seconds
-    FROM webhook_deliveries WHERE status = 'pending'
-"""
 _COLUMNS = "message_id, agent_id, status, attempts, last_error, next_attempt_at, created_at, delivered_at"
 _GET = f"SELECT {_COLUMNS} FROM webhook_deliveries WHERE message_id = %s AND agent_id = %s"
 _LOG = """
@@ -193,11 +189,6 @@ async def release(cur: Cursor, held: Iterable[tuple[str, int]], delay: float) ->
     """
     pairs = sorted(held)
     return await execute(cur, _RELEASE, (delay, [pair[0] for pair in pairs], [pair[1] for pair in pairs]))
-
-
-async def next_due(cur: Cursor) -> float | None:
-    """Seconds until the earliest pending delivery is due, negative for one overdue; None when nothing is pending."""
-    return await maybe(cur, _NEXT_DUE, (), lambda row: row.seconds)
 
 
 async def list_deliveries(

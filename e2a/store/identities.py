@@ -5,7 +5,6 @@ from __future__ import annotations
 from .rows import Cursor, execute, maybe
 
 _FIND = "SELECT user_id FROM identities WHERE issuer = %s AND subject = %s"
-_OF_USER = "SELECT subject FROM identities WHERE user_id = %s AND issuer = %s LIMIT 1"
 _ADD = """
     INSERT INTO identities (issuer, subject, user_id, email) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
@@ -15,11 +14,6 @@ _NOTE = "UPDATE identities SET email = %s WHERE issuer = %s AND subject = %s AND
 async def find_identity(cur: Cursor, issuer: str, subject: str) -> str | None:
     """The user who is this subject to this issuer."""
     return await maybe(cur, _FIND, (issuer, subject), lambda row: str(row.user_id))
-
-
-async def has_identity(cur: Cursor, user_id: str, issuer: str) -> bool:
-    """Whether the user is somebody to this issuer."""
-    return await maybe(cur, _OF_USER, (user_id, issuer), lambda row: row.subject) is not None
 
 
 async def add_identity(cur: Cursor, issuer: str, subject: str, user_id: str, email: str) -> bool:

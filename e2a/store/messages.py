@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -46,10 +45,6 @@ _READ = f"""
     )
     SELECT {COLUMNS} FROM messages AS m
     WHERE m.id = %(id)s AND m.agent_id = %(agent)s AND m.direction = 'inbound' AND m.expires_at > now()
-"""
-_BY_IDS = f"""
-    SELECT {COLUMNS} FROM messages AS m
-    WHERE m.id = ANY(%s) AND m.direction = 'inbound' AND m.expires_at > now() ORDER BY m.agent_id, m.uid
 """
 _UID_TOP = "SELECT coalesce((SELECT uid_next - 1 FROM mailboxes WHERE agent_id = %s), 0) AS top"
 
@@ -158,11 +153,6 @@ async def read_inbound(cur: Cursor, agent_id: str, message_id: str) -> InboundMe
     :returns: the message as it stands afterwards; None when it is unknown, another agent's, or expired.
     """
     return await maybe(cur, _READ, {"id": message_id, "agent": agent_id}, _load_as_read)
-
-
-async def by_ids(cur: Cursor, ids: Sequence[str]) -> list[InboundMessage]:
-    """Those of these messages that exist, by agent and uid."""
-    return await many(cur, _BY_IDS, (list(ids),), load_message)
 
 
 async def uid_top(cur: Cursor, agent_id: str) -> int:

@@ -170,7 +170,6 @@ _SETTLE = """
     )
     SELECT id, let_go FROM settled
 """
-_NEXT_DUE = "SELECT extract(epoch FROM min(next_attempt_at) - now())::float8 AS seconds FROM outbox"
 _BACKLOG = """
     SELECT count(*) AS jobs, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest FROM outbox
 """
@@ -340,11 +339,6 @@ async def settle(
     ids = [str(row.id) for row in rows]
     await forget_raws(cur, [row.let_go for row in rows])
     await tell(cur, "outbound", ids)
-
-
-async def next_due(cur: Cursor) -> float | None:
-    """Seconds until the earliest job is due, or its lease ends; negative for one overdue; None when there is none."""
-    return await maybe(cur, _NEXT_DUE, (), lambda row: row.seconds)
 
 
 async def read_backlog(cur: Cursor) -> tuple[int, float]:

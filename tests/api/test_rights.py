@@ -26,10 +26,10 @@ from e2a.flows.dataexport import DataExport, Exporting
 from e2a.flows.directory import Directory
 from e2a.flows.erasure import Erasure
 from e2a.flows.refusals import Refusals
-from e2a.service.cpu import InlineCpu
 from e2a.store import audit
 from tests.api.support import Answer
 from tests.support.accounts import fill, holding
+from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase
 from tests.support.tenants import OPERATOR_MAILBOX, SEALER, execute, make_tenant, rows, start
 
@@ -41,7 +41,7 @@ class RightsApiTests(DatabaseTestCase):
         self.owner = await fill(self.db, self.dsn, "alpha", "raw-shared")
         self.key = await self.mint(self.owner)
         directory = Directory(self.db, time.time, operator=OPERATOR_MAILBOX)
-        exporting = Exporting(self.db, InlineCpu(), time.time)
+        exporting = Exporting(self.db, QuickCpu(), time.time)
         self.now = time.time()
         self.refusals = Refusals(self.db, lambda: self.now)
         erasure = Erasure(self.db, SEALER, os.urandom, operator=OPERATOR_MAILBOX, changed=directory.changed)

@@ -16,9 +16,9 @@ from twisted.internet.defer import Deferred
 from e2a.core.entities import Principal
 from e2a.core.errors import Forbidden, TooManyRequests, Unavailable
 from e2a.flows.dataexport import DataExport, Exporting
-from e2a.service.cpu import InlineCpu
 from e2a.store import dataexport as store
 from tests.support.accounts import FIRST, SECOND, columns, fill, tables
+from tests.support.cpu import QuickCpu
 from tests.support.postgres import DatabaseTestCase
 from tests.support.tenants import execute, make_tenant, rows, start
 
@@ -29,7 +29,7 @@ class ExportTests(DatabaseTestCase):
         await start(self.db)
         self.owner = await fill(self.db, self.dsn, "alpha", "raw-shared")
         self.foreign = await fill(self.db, self.dsn, "omega", "raw-shared")
-        self.exporting = Exporting(self.db, InlineCpu(), time.time)
+        self.exporting = Exporting(self.db, QuickCpu(), time.time)
         self.export = DataExport(self.db, self.exporting, time.time)
 
     async def taken(self, form: Any = "json", principal: Principal | None = None) -> bytes:
@@ -220,7 +220,7 @@ class ExportTests(DatabaseTestCase):
     async def test_too_long(self) -> None:
         """One that takes too long fails where it stands, for its reader as well."""
         now = [0.0]
-        slow = Exporting(self.db, InlineCpu(), lambda: now[0])
+        slow = Exporting(self.db, QuickCpu(), lambda: now[0])
 
         async def make(cur: Any, spool: Any) -> None:
             await spool.put(lambda file: file.write(b"x"))

@@ -18,10 +18,10 @@ from e2a.flows import invitations as module
 from e2a.flows.agents import AgentChange, Agents
 from e2a.flows.dataexport import DataExport, Exporting
 from e2a.flows.erasure import Erasure
-from e2a.service.cpu import InlineCpu
 from e2a.store import erasure as store
 from e2a.store import holds, signin
 from tests.flows.test_people import PeopleTestCase
+from tests.support.cpu import QuickCpu
 from tests.support.postgres import make_agent
 from tests.support.tenants import OPERATOR_MAILBOX, OWN, SEALER, execute, rows
 
@@ -164,7 +164,7 @@ class OneOrganisationTests(PeopleTestCase):
 
     async def test_export(self) -> None:
         """An export by a key does not name the other organisations of its owner; one by the person does."""
-        export = DataExport(self.db, Exporting(self.db, InlineCpu(), time.time), time.time)
+        export = DataExport(self.db, Exporting(self.db, QuickCpu(), time.time), time.time)
         for caller, seen in ((key_of(self.owner, *ALL_PERMISSIONS), [self.team]), (self.owner, None)):
             spool = await export.start(caller, "json")
             try:

@@ -18,10 +18,10 @@ from e2a.flows.directory import Directory
 from e2a.flows.inbound import Inbound
 from e2a.flows.intake import GroupIntake
 from e2a.flows.threading import Threading
-from e2a.service.cpu import InlineCpu
-from e2a.service.metrics import NoMetrics
 from e2a.store.messages import list_inbound
 from e2a.store.rawmail import load_raw
+from tests.support.cpu import QuickCpu
+from tests.support.metrics import NoMetrics
 from tests.support.postgres import DatabaseTestCase, make_agent
 
 NOW = 1_777_636_800.0
@@ -60,9 +60,9 @@ class InboundCase(DatabaseTestCase):
             Directory(self.db, lambda: NOW, operator="postmaster@mx.e2a.test"),
             self.judge,
             Threading(self.db, MACS, lambda: NOW),
-            Bounces(self.db, TOKENS, InlineCpu(), metrics, sender_domain="send.e2a.test"),
+            Bounces(self.db, TOKENS, QuickCpu(), metrics, sender_domain="send.e2a.test"),
             GroupIntake(self.db, lambda: NOW, metrics),
-            InlineCpu(),
+            QuickCpu(),
             metrics,
             hostname="mx.e2a.test",
             now=lambda: NOW,

@@ -14,8 +14,8 @@ from e2a.core.entities import Facts
 from e2a.core.errors import Unavailable
 from e2a.flows import intake
 from e2a.flows.intake import GroupIntake
-from e2a.service.metrics import NoMetrics
 from e2a.store.intake import IntakeMail, IntakeRow, Outcome
+from tests.support.metrics import NoMetrics
 
 FACTS = Facts(True, "ana@corp.test", "human", "spf=pass; dkim=none", "00")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.test.requesthelper import DummyRequest
 
 from e2a.service.admin import AdminResource
-from e2a.service.cpu import InlineCpu, ThreadedCpu
+from e2a.service.cpu import ThreadedCpu
 from e2a.service.metrics import FORBIDDEN_LABELS, LagProbe, PrometheusMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,10 +137,6 @@ class Cpu(TestCase):
         self.assertIn("e2a-cpu", await cpu.run(lambda: threading.current_thread().name))
         with self.assertRaises(ZeroDivisionError):
             await cpu.run(lambda: 1 // 0)
-
-    async def test_inline(self) -> None:
-        """The synchronous variant runs where it is called."""
-        self.assertIs(await InlineCpu().run(threading.current_thread), threading.current_thread())
 
     def test_stop_without_start(self) -> None:
         """Stopping what never started does nothing."""

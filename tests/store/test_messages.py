@@ -102,7 +102,6 @@ class ListTests(ReadingCase):
         self.assertEqual(await self.listed(), [kept])
         self.assertIsNone(await self.read(expired))
         self.assertIsNone(await self.db.run("get", messages.get_inbound, BOT, expired))
-        self.assertEqual(await self.db.run("ids", messages.by_ids, [expired]), [])
 
     async def test_unread_after(self) -> None:
         """The unread mail above a uid, oldest first, at most as many as asked for."""
@@ -147,13 +146,6 @@ class OneTests(ReadingCase):
             self.assertIsNone(await self.read(wanted))
             self.assertIsNone(await self.db.run("get", messages.get_inbound, BOT, wanted))
         self.assertEqual(sql("SELECT inbox_status FROM messages", self.dsn), [("unread",)])
-
-    async def test_by_ids(self) -> None:
-        """Several messages at once, those that exist, by agent and order of arrival."""
-        ids = await self.fill(3)
-        [other] = await self.fill(1, OTHER)
-        found = await self.db.run("ids", messages.by_ids, [other, ids[2], "msg_unknown", ids[0]])
-        self.assertEqual([message.id for message in found], [ids[0], ids[2], other])
 
     async def test_uid_top(self) -> None:
         """The highest uid is 0 for a new and an unknown mailbox, and stays when mail is removed."""

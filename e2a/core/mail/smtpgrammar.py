@@ -47,13 +47,6 @@ class Reply:
         return f"{self.code} {enhanced}{text}\r\n".encode("ascii")
 
 
-def multiline(code: int, lines: list[str]) -> bytes:
-    """A reply of several lines, as EHLO gives it (RFC 5321 4.2.1)."""
-    clean = [_UNPRINTABLE.sub("?", line) for line in lines]
-    head = "".join(f"{code}-{line}\r\n" for line in clean[:-1])
-    return f"{head}{code} {clean[-1]}\r\n".encode("ascii")
-
-
 class CommandError(BadRequest):
     """A command that cannot be obeyed as written; ``reply`` says why."""
 

@@ -71,10 +71,6 @@ class Sealer:
         except InvalidTag as error:
             raise Damaged(f"the sealed value of {row_id} was changed or belongs to another row") from error
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Whether the value is sealed under the current deployment secret; otherwise it should be sealed again."""
-        return bytes(sealed[_ID]) == self._current
-
     @property
     def current_id(self) -> bytes:
         """The 8 octets by which values sealed under the current deployment secret are told from others."""
