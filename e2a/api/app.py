@@ -68,6 +68,13 @@ class Api(Resource):
     """The root resource: headers that every answer has, then Klein.
 
     :ivar routes: every route served, for the document and for its test.
+    :param resources: instances whose methods carry ``@route``.
+    :param random: for request ids.
+    :param message_body: octets that a request with a message in it may have.
+    :param cpu: where long bodies are read; None: where the request is.
+    :param limiter: counts for the limits that routes declare; None: there are none.
+    :param concurrency: how much may be under way at one time.
+    :param refused: told of bearer tokens that were refused, and where they came from.
     """
 
     isLeaf = True
@@ -77,6 +84,7 @@ class Api(Resource):
         self,
         resources: Sequence[object],
         authorizer: Authorizer,
+        *,
         clock: IReactorTime,
         random: RandomBytes,
         client_address: ClientAddress = socket_address,
@@ -407,29 +415,3 @@ def _query(request: Request, route: Route) -> dict[str, str]:
             if "\0" in found[parameter.name]:
                 raise BadRequest(f"{parameter.name} must not contain NUL characters", field=parameter.name)
     return found
-
-
-def build_app(
-    resources: Sequence[object],
-    authorizer: Authorizer,
-    *,
-    clock: IReactorTime,
-    random: RandomBytes,
-    client_address: ClientAddress = socket_address,
-    message_body: int = body_for(25 * 2**20),
-    cpu: Cpu | None = None,
-    limiter: Limiter | None = None,
-    concurrency: Concurrency | None = None,
-    refused: Refused | None = None,
-) -> Api:
-    """The API as one twisted.web resource.
-
-    :param resources: instances whose methods carry ``@route``.
-    :param random: for request ids.
-    :param message_body: octets that a request with a message in it may have.
-    :param cpu: where long bodies are read; None: where the request is.
-    :param limiter: counts for the limits that routes declare; None: there are none.
-    :param concurrency: how much may be under way at one time.
-    :param refused: told of bearer tokens that were refused, and where they came from.
-    """
-    return Api(resources, authorizer, clock, random, client_address, message_body, cpu, limiter, concurrency, refused)

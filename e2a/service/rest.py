@@ -9,7 +9,7 @@ from ipaddress import ip_network
 
 from .. import __version__
 from ..api.agents import AgentsResource
-from ..api.app import build_app
+from ..api.app import Api
 from ..api.auth import Authorizer
 from ..api.conversations import ConversationsResource
 from ..api.delegations import DelegationsResource
@@ -76,7 +76,7 @@ def rest_site(
         Live(flows.mailbox, sockets.live_resource),
     ]
     client_address = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
-    api = build_app(
+    api = Api(
         resources,
         Authorizer(ground.directory.principal, people.gate.find),
         clock=ground.reactor,

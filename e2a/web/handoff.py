@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from e2a.core.entities import Principal
 from e2a.core.errors import BadRequest, Conflict, Forbidden
+from e2a.core.rules.permissions import MEANINGS
 from e2a.core.rules.signin import SESSION_COOKIE, callback_origin, cli_callback, require_same_origin
 from e2a.flows.handoff import KEY_DAYS, HandOff, Offer
 from e2a.flows.sessions import Sessions
@@ -19,22 +20,6 @@ from .pages import Page, Visit, button, paragraph, policy, posting
 from .signin import CLI, LOGIN, NAMES_ORIGIN, redirect
 
 _SUBMIT = "document.forms[0].submit()"
-
-_ALLOWS = {
-    "agents:read": "see your agents",
-    "agents:write": "register, change and delete agents",
-    "domains:read": "see your domains",
-    "domains:write": "claim and release domains",
-    "messages:read": "read mail",
-    "messages:send": "send mail",
-    "reviews:decide": "approve and reject held mail",
-    "keys:write": "make and revoke API keys",
-    "secrets:write": "make and delete signing secrets",
-    "account:read": "see the account",
-    "account:write": "export and delete the account",
-    "members:write": "invite and remove people",
-    "audit:read": "read the audit log",
-}
 
 
 class HandOffPage:
@@ -105,7 +90,7 @@ def _explained(offer: Offer, callback: str) -> str:
         ("Until", f"{KEY_DAYS} days from now, or until {_revoker(offer)} revokes the key"),
     )
     shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
-    allowed = "".join(f"<li>{escape(_ALLOWS.get(name, name))}</li>" for name in offer.permissions)
+    allowed = "".join(f"<li>{escape(MEANINGS[name])}</li>" for name in offer.permissions)
     asked = paragraph(
         "Agree only if you have just started e2a login on this computer. It gets an API key, with which it may:"
     )

@@ -8,7 +8,7 @@ from typing import Any
 from treq.testing import StubTreq
 from twisted.internet.task import Clock
 
-from e2a.api.app import Api, build_app
+from e2a.api.app import Api
 from e2a.api.auth import Authorizer
 from e2a.core.entities import Principal
 from e2a.core.errors import Unauthenticated
@@ -36,7 +36,7 @@ def counting_random() -> Any:
 
 def make_app(*resources: object, clock: Clock | None = None) -> Api:
     """An API over the known keys."""
-    return build_app(resources, Authorizer(authenticate), clock=clock or Clock(), random=counting_random())
+    return Api(resources, Authorizer(authenticate), clock=clock or Clock(), random=counting_random())
 
 
 class Client:

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
 from e2a.api.agents import AgentsResource
-from e2a.api.app import build_app
+from e2a.api.app import Api
 from e2a.api.auth import Authorizer
 from e2a.api.domains import DomainsResource
 from e2a.api.keys import KeysResource
@@ -54,7 +54,7 @@ class AccountsApiTests(DatabaseTestCase):
         domains = Domains(
             self.db, keys, self.check_records, os.urandom, time.time, own=OWN, production=True, changed=changed
         )
-        self.api = build_app(
+        self.api = Api(
             [
                 KeysResource(Accounts(self.db, time.time, os.urandom, changed)),
                 MeResource(Me(self.db, self)),

@@ -329,7 +329,7 @@ class AppTests(SynchronousTestCase):
         self.assertEqual((answer.header("Content-Length"), answer.content), ("300000", b""))
 
     def test_root_is_a_resource(self) -> None:
-        """What ``build_app`` makes can be the root of a site."""
+        """What the class makes can be the root of a site."""
         self.assertTrue(IResource.providedBy(make_app(self.example)))
 
 

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
-from e2a.api.app import build_app
+from e2a.api.app import Api
 from e2a.api.auth import Authorizer
 from e2a.api.conversations import ConversationList, ConversationsResource, ConversationThread
 from e2a.api.suppressions import SuppressionEntry, SuppressionList, SuppressionsResource
@@ -39,7 +39,7 @@ class RestCase(ThreadCase):
         async def authenticate(token: str) -> Principal:
             return PRINCIPALS[token]
 
-        api = build_app(
+        api = Api(
             [
                 ConversationsResource(Conversations(self.db, tokens, lambda: NOW)),
                 SuppressionsResource(Suppressions(self.db, tokens)),

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2a.api.app import build_app
+from e2a.api.app import Api
 from e2a.api.auth import Authorizer
 from e2a.api.limiting import Concurrency, Room
 from e2a.api.routing import Call, Reply, Route, Stream, route
@@ -81,7 +81,7 @@ class LimitCase(SynchronousTestCase):
         self.concurrency = Concurrency(lambda: 1.0, {"work": Room(3, 2), "wait": Room(1, 1)})
         self.limited.under_way = lambda: self.concurrency.under_way("work")  # type: ignore[method-assign]
         self.client = Client(
-            build_app(
+            Api(
                 [self.limited],
                 Authorizer(authenticate),
                 clock=self.clock,

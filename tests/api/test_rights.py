@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
 from e2a.api.account import AccountResource
-from e2a.api.app import build_app
+from e2a.api.app import Api
 from e2a.api.audit import AuditResource
 from e2a.api.auth import Authorizer
 from e2a.core.entities import Origin, Principal
@@ -45,7 +45,7 @@ class RightsApiTests(DatabaseTestCase):
         self.now = time.time()
         self.refusals = Refusals(self.db, lambda: self.now)
         erasure = Erasure(self.db, SEALER, os.urandom, operator=OPERATOR_MAILBOX, changed=directory.changed)
-        self.api = build_app(
+        self.api = Api(
             [
                 AccountResource(DataExport(self.db, exporting, time.time), erasure),
                 AuditResource(AuditLog(self.db, exporting, PageTokens(b"k" * 32))),

@@ -10,7 +10,7 @@ import orjson
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from e2a.api.app import build_app
+from e2a.api.app import Api
 from e2a.api.auth import Authorizer
 from e2a.api.routing import body_for
 from e2a.api.send import Sending
@@ -237,9 +237,7 @@ class LongBodyTests(TestCase):
                 given.append(len(args[0]))
                 return work(*args)
 
-        app = build_app(
-            [Sending(writing)], Authorizer(authenticate), clock=Clock(), random=counting_random(), cpu=Cpu()
-        )
+        app = Api([Sending(writing)], Authorizer(authenticate), clock=Clock(), random=counting_random(), cpu=Cpu())
         for body, expected in (("x", []), ("x" * 300_000, [300_000])):
             long = orjson.dumps({**GOOD, "body": body})
             answer = Client(app).request(self, "POST", "/api/v1/send", data=long)

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
-from e2a.api.app import build_app, socket_address
+from e2a.api.app import Api, socket_address
 from e2a.api.auth import Authorizer
 from e2a.api.routing import Call, route
 from e2a.api.sessiongate import SessionGate
@@ -49,7 +49,7 @@ class GateTests(DatabaseTestCase):
         self.token, self.principal = await sign_in(self.db, self.owner.user_id)
         self.sessions = sessions_of(self.db, time.time)
         gate = SessionGate(self.sessions, BASE, socket_address)
-        api = build_app(
+        api = Api(
             [SignInResource(self.sessions, gate, secure=True), Things()],
             Authorizer(authenticate, gate.find),
             clock=Clock(),

@@ -73,13 +73,13 @@ class GatewayTestCase(DatabaseTestCase):
         gateway, self._stack = Gateway(reactor, settings), Stack(reactor)
         self._ports = gateway.bind()
         self.addCleanup(self._stop)
-        build = rest.build_app
+        build = rest.Api
 
         def kept(*given: Any, **named: Any) -> Api:
             self.api = build(*given, **named)
             return self.api
 
-        self.patch(rest, "build_app", kept)
+        self.patch(rest, "Api", kept)
         await gateway.start(self._stack)
         self._treq = StubTreq(self.api)
 

@@ -14,7 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
-from e2a.api.app import build_app
+from e2a.api.app import Api
 from e2a.api.auth import Authorizer
 from e2a.api.delegations import DelegationsResource
 from e2a.api.openapi import document
@@ -76,9 +76,7 @@ class DelegationPageTests(DatabaseTestCase):
             now=time.time,
             random=os.urandom,
         )
-        self.api = build_app(
-            [DelegationsResource(flow)], Authorizer(directory.principal), clock=Clock(), random=os.urandom
-        )
+        self.api = Api([DelegationsResource(flow)], Authorizer(directory.principal), clock=Clock(), random=os.urandom)
         page = DelegationPage(flow)
         pages = Pages({page.path: page}, self.api, client_address=lambda _: "192.0.2.1", random=os.urandom)
         self.treq = StubTreq(pages)

@@ -9,22 +9,23 @@ from typing import Literal
 from e2a.core.entities import Agent, Principal, Role
 from e2a.core.errors import BadRequest, Forbidden
 
-#: Every permission, in the order in which answers list them.
-ALL_PERMISSIONS: tuple[str, ...] = (
-    "agents:read",
-    "agents:write",
-    "domains:read",
-    "domains:write",
-    "messages:read",
-    "messages:send",
-    "reviews:decide",
-    "keys:write",
-    "secrets:write",
-    "account:read",
-    "account:write",
-    "members:write",
-    "audit:read",
-)
+#: What each permission allows, in words for people, in the order in which answers list them.
+MEANINGS = {
+    "agents:read": "see agents",
+    "agents:write": "register, change and delete agents",
+    "domains:read": "see domains",
+    "domains:write": "claim and release domains",
+    "messages:read": "read mail",
+    "messages:send": "send mail",
+    "reviews:decide": "approve and reject held mail",
+    "keys:write": "make and revoke API keys",
+    "secrets:write": "make and delete signing secrets",
+    "account:read": "see the account",
+    "account:write": "export and delete the account",
+    "members:write": "invite and remove people",
+    "audit:read": "read the audit log",
+}
+ALL_PERMISSIONS: tuple[str, ...] = tuple(MEANINGS)
 
 #: What looks and never changes anything.
 READ_ONLY = frozenset(name for name in ALL_PERMISSIONS if name.endswith(":read"))

@@ -8,7 +8,14 @@ from typing import Any
 
 from e2a.core.entities import ApiKey
 from e2a.core.errors import BadRequest, Conflict, E2AError, Forbidden
-from e2a.core.rules.permissions import AGENT_PERMISSIONS, ALL_PERMISSIONS, READ_ONLY, in_order, is_read_only
+from e2a.core.rules.permissions import (
+    AGENT_PERMISSIONS,
+    ALL_PERMISSIONS,
+    MEANINGS,
+    READ_ONLY,
+    in_order,
+    is_read_only,
+)
 from e2a.core.rules.signers import LONGEST_OVERLAP, MOST_SECRETS, OVERLAP, waiting
 from e2a.flows.accounts import Accounts
 from e2a.flows.agents import Agents
@@ -24,22 +31,6 @@ LONGEST_NAME = 200
 #: Agents that the form offers; others are written out.
 OFFERED = 100
 
-#: What a permission allows, in words.
-MEANINGS = {
-    "agents:read": "see agents",
-    "agents:write": "register, change and delete agents",
-    "domains:read": "see domains",
-    "domains:write": "claim and release domains",
-    "messages:read": "read mail",
-    "messages:send": "send mail",
-    "reviews:decide": "approve and reject held mail",
-    "keys:write": "make and revoke API keys",
-    "secrets:write": "make and delete signing secrets",
-    "account:read": "see the account",
-    "account:write": "export and delete the account",
-    "members:write": "invite and remove people",
-    "audit:read": "read the audit log",
-}
 #: Days after which a key can end, as the form offers them.
 LIFETIMES = ("30", "90", "365")
 #: Seconds for which former secrets count on, and how the form says it.
