@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import quopri
 import re
+from email import message_from_bytes, policy
 from typing import Any
 
 import dkim
@@ -76,9 +76,8 @@ class DomainKeyTests(SystemCase):
         api.post(path, {"person": PERSON})
         copy = self.last(1)
         self.assertEqual(copy.recipients, (PERSON,))
-        link = re.search(
-            r"https://api\.test(/api/v1/delegation\?token=[\w-]+)", quopri.decodestring(copy.data).decode()
-        )
+        text = message_from_bytes(copy.data, policy=policy.SMTP).get_content()
+        link = re.search(r"https://api\.test(/api/v1/delegation\?token=[\w-]+)", text)
         assert link is not None
         page = httpx.get(daemon.url + link[1], trust_env=False)
         self.assertEqual((page.status_code, api.get(path)["delegations"][0]["state"]), (200, "proposed"))
