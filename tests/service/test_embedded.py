@@ -17,7 +17,7 @@ import psycopg2
 from twisted.trial import unittest
 
 from e2a.core.errors import SettingsError
-from e2a.service import embedded
+from e2a.service import embedded, pgprograms
 from e2a.service.embedded import EmbeddedPostgres
 from tests.support.sinks import wait_until
 
@@ -166,7 +166,7 @@ class EmbeddedTests(EmbeddedCase):
 
     def test_without_the_wheel(self) -> None:
         """Without the wheel the error says what to install or to set."""
-        missing = mock.patch.object(embedded.importlib.util, "find_spec", lambda name: None)
+        missing = mock.patch.object(pgprograms.importlib.util, "find_spec", lambda name: None)
         with missing, self.assertRaises(SettingsError) as caught:
             self.server().start()
         self.assertIn("extra [embedded]", str(caught.exception))
@@ -220,6 +220,6 @@ class RootTests(EmbeddedCase):
         shutil.copytree(package / "pginstall18", self.closed / package.name / "pginstall18", symlinks=True)
         shutil.copytree(package.with_name(f"{package.name}.libs"), self.closed / f"{package.name}.libs")
         spec = mock.Mock(submodule_search_locations=[str(self.closed / package.name)])
-        with mock.patch.object(embedded.importlib.util, "find_spec", lambda name: spec):
+        with mock.patch.object(pgprograms.importlib.util, "find_spec", lambda name: spec):
             self.assertEqual(self.ask(self.server().start(), "SELECT 1"), 1)
         self.assertEqual(stat.S_IMODE(self.closed.stat().st_mode), 0o700)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.support.pgserver import die_with_parent
+from tests.support.pgprograms import die_with_parent
 from tests.support.ports import free_port
 from tests.support.sinks import WebSocketInbox
 

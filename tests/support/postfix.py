@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.pgserver import die_with_parent
+from tests.support.pgprograms import die_with_parent
 from tests.support.ports import free_port
 from tests.support.sinks import wait_until
 

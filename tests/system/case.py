@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.daemon import Api, Daemon
 from tests.support.dnsstub import DNSStub
-from tests.support.pgserver import find_binaries
+from tests.support.pgprograms import find_binaries
 from tests.support.postgres import ServerTestCase, sql
 from tests.support.smtpclient import Entry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,5 +93,13 @@ class EmbeddedTests(SystemCase):
 
 def postgres_processes(directory: str) -> list[str]:
     """Command lines of running servers whose data lies below a directory."""
-    done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in done.stdout.splitlines() if "postgres" in line and directory in line]
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+            place = os.readlink(entry / "cwd")
+        except OSError:
+            continue
+        if "postgres" in words and directory in words + place:
+            found.append(words)
+    return found
