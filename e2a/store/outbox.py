@@ -99,20 +99,23 @@ _BEGIN = f"""
     )
     UPDATE outbox o SET phase = 'data', next_attempt_at = now() + make_interval(secs => $4)
     FROM mine WHERE o.message_id = mine.message_id AND o.destination = mine.destination
-    RETURNING o.message_id, o.destination
+    RETURNING o.message_id, o.destination, o.fence
 """
 _RENEW = f"""
     WITH mine AS MATERIALIZED (
-        SELECT o.message_id, o.destination FROM outbox o JOIN {_HELD} ON {_MINE}
-        WHERE o.next_attempt_at > now() AND (o.phase = 'data' OR o.message_id <> ALL (%s)) ORDER BY 1, 2 FOR UPDATE OF o
+        SELECT o.message_id, o.destination FROM outbox o
+            JOIN unnest(%s::text[], %s::text[], %s::integer[], %s::boolean[])
+                AS held (message_id, destination, fence, begun) ON {_MINE}
+        WHERE o.next_attempt_at > now() AND (o.phase = 'data' OR NOT held.begun) ORDER BY 1, 2 FOR UPDATE OF o
     )
     UPDATE outbox o SET next_attempt_at = now() + make_interval(secs => %s)
     FROM mine WHERE o.message_id = mine.message_id AND o.destination = mine.destination
-    RETURNING o.message_id, o.destination
+    RETURNING o.message_id, o.destination, o.fence
 """
+# The fence moves on: a begin of the same holder may still be on its way.
 _RELEASE = f"""
     UPDATE outbox o SET phase = 'ready', next_attempt_at = now() + make_interval(secs => %s),
-        attempts = greatest(o.attempts - 1, 0)
+        attempts = greatest(o.attempts - 1, 0), fence = o.fence + 1
     FROM {_HELD} WHERE {_MINE} AND o.next_attempt_at IS NOT NULL
 """
 _LOCK_MESSAGES = "SELECT id FROM messages WHERE id = ANY ($1) ORDER BY id FOR UPDATE"
@@ -122,7 +125,7 @@ _MARK = """
     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
         AS d (message_id, destination, fence, delay, unknowns, kept, recovered, error)
     WHERE o.message_id = d.message_id AND o.destination = d.destination AND o.fence = d.fence
-    RETURNING o.message_id, o.destination, o.next_attempt_at IS NULL AND NOT d.kept AS finished
+    RETURNING o.message_id, o.destination, d.fence, o.next_attempt_at IS NULL AND NOT d.kept AS finished
 """
 _MARK_TYPES = "text[], text[], integer[], float8[], integer[], boolean[], boolean[], text[]"
 _FINISH = """
@@ -177,7 +180,8 @@ _BACKLOG = """
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job in this process's hands: enough to give it back."""
+    """A job in this process's hands: enough to give it back. A process may have lost a job and claimed it again: the
+    fence tells which of the two this is."""
 
     message_id: str
     destination: str
@@ -265,8 +269,7 @@ async def take_lost(cur: Cursor, limit: int) -> list[Job]:
 async def begin(cur: Cursor, held: Sequence[Held], lease: float) -> set[Held]:
     """Phase ``data`` for those whose lease still stands; returns these. The lease begins anew."""
     await cur.execute_prepared("begin_data", "text[], text[], integer[], float8", _BEGIN, (*_columns(held), lease))
-    rows = [(row.message_id, row.destination) for row in cur.fetchall()]
-    return {job for job in held if (job.message_id, job.destination) in rows}
+    return {_load_held(row) for row in cur.fetchall()}
 
 
 async def renew(cur: Cursor, held: Sequence[Held], transmitting: Sequence[Held], lease: float) -> set[Held]:
@@ -274,13 +277,14 @@ async def renew(cur: Cursor, held: Sequence[Held], transmitting: Sequence[Held],
 
     :param transmitting: those of them known to be in phase ``data``: one that is not any more was taken for lost.
     """
-    begun = [job.message_id for job in transmitting]
-    rows = await many(cur, _RENEW, (*_columns(held), begun, lease), lambda row: (row.message_id, row.destination))
-    return {job for job in held if (job.message_id, job.destination) in rows}
+    ordered, begun = _ordered(held), set(transmitting)
+    parameters = (*_columns(ordered), [job in begun for job in ordered], lease)
+    return set(await many(cur, _RENEW, parameters, _load_held))
 
 
 async def release(cur: Cursor, held: Sequence[Held], delay: float) -> int:
-    """Give jobs back of which nothing was transmitted: due again after ``delay`` seconds, the attempt not counted."""
+    """Give jobs back of which nothing was transmitted: due again after ``delay`` seconds, the attempt not counted.
+    Written again it changes nothing."""
     return await execute(cur, _RELEASE, (delay, *_columns(held)))
 
 
@@ -303,12 +307,12 @@ async def record(cur: Cursor, outcomes: Sequence[Outcome], *, usage: bool) -> in
         [outcome.error for outcome in outcomes],
     )
     await cur.execute_prepared("mark_outbox", _MARK_TYPES, _MARK, marks)
-    marked = {(row.message_id, row.destination): row.finished for row in cur.fetchall()}
-    news = [outcome for outcome in outcomes if (outcome.held.message_id, outcome.held.destination) in marked]
+    marked = {_load_held(row): row.finished for row in cur.fetchall()}
+    news = [outcome for outcome in outcomes if outcome.held in marked]
     if not news:
         return 0
-    finished = [place for place, done in marked.items() if done]
-    places = ([place[0] for place in finished], [place[1] for place in finished])
+    finished = [held for held, done in marked.items() if done]
+    places = ([held.message_id for held in finished], [held.destination for held in finished])
     await cur.later_prepared("finish_outbox", "text[], text[]", _FINISH, places)
     settled = [(outcome.held.message_id, recipient) for outcome in news for recipient in outcome.recipients]
     columns = (
@@ -351,9 +355,17 @@ async def _lock_messages(cur: Cursor, message_ids: Sequence[str]) -> None:
     await cur.later_prepared("lock_messages", "text[]", _LOCK_MESSAGES, (list(message_ids),))
 
 
+def _ordered(held: Iterable[Held]) -> list[Held]:
+    return sorted(held, key=lambda job: (job.message_id, job.destination))
+
+
 def _columns(held: Iterable[Held]) -> tuple[list[str], list[str], list[int]]:
-    rows = sorted(held, key=lambda job: (job.message_id, job.destination))
+    rows = _ordered(held)
     return [job.message_id for job in rows], [job.destination for job in rows], [job.fence for job in rows]
+
+
+def _load_held(row: Any) -> Held:
+    return Held(row.message_id, row.destination, row.fence)
 
 
 def _load_job(row: Any) -> Job:
