@@ -197,16 +197,19 @@ class Outbox:
 
     async def _attempt(self, destination: _Destination, claim: Claim) -> None:
         outcome: Outcome | None = None
-        unreachable = False
+        unreachable = broken = False
         try:
             outcome, unreachable = await self._flow.attempt(claim)
         except Exception:
+            broken = True
             if not self._stopping:
                 self._log.failure("attempt to send")
         destination.running -= 1
         self._octets -= claim.job.size
         if outcome is None:
-            self._released.append(claim.job.held)
+            # What broke after it was begun may have arrived: when its lease is over it is found as lost.
+            if not (broken and claim.lease.begun):
+                self._released.append(claim.job.held)
         else:
             self._outcomes.append(outcome)
             if claim.lease.begun:
@@ -255,9 +258,10 @@ class Outbox:
         self._recording = None
 
     async def _record(self) -> None:
+        most = RECORD
         while self._outcomes or self._released:
-            outcomes, self._outcomes = self._outcomes[:RECORD], self._outcomes[RECORD:]
-            released, self._released = self._released[:RECORD], self._released[RECORD:]
+            outcomes, self._outcomes = self._outcomes[:most], self._outcomes[most:]
+            released, self._released = self._released[:most], self._released[most:]
             try:
                 await self._flow.record(outcomes, released, 0.0 if self._stopping else RECORD_RETRY)
             except Unavailable:
@@ -267,7 +271,13 @@ class Outbox:
                 await deferLater(self._clock, RECORD_RETRY)
                 continue
             except Exception:
-                self._log.failure("gave up writing the outcomes of {count} attempts", count=len(outcomes))
+                if len(outcomes) > 1 or len(released) > 1:
+                    # One that cannot be written must not take the others along.
+                    self._outcomes[:0] = outcomes
+                    self._released[:0] = released
+                    most = 1
+                    continue
+                self._log.failure("gave up writing what came of {count} attempts", count=len(outcomes))
             for outcome in outcomes:
                 self._unwritten.pop(outcome.held, None)
 

@@ -36,7 +36,7 @@ class Rows:
         self.claims = self.recoveries = 0
         self.numbers = itertools.count()
         self.down = False
-        self.broken = False
+        self.broken: set[str] = set()
         self.blocked: Deferred[None] | None = None
 
     def add(self, destination: str, count: int = 1, size: int = 100) -> list[str]:
@@ -80,12 +80,14 @@ class Rows:
             del self.attempts[name]
         if result == "withheld":
             return None, False
+        if result == "broken":
+            raise ZeroDivisionError
         return Outcome(claim.job.held, (), None, False, 0, result), result == "unreachable"
 
     async def record(self, outcomes: Sequence[Outcome], released: Sequence[Held], delay: float) -> None:
         if self.down:
             raise Unavailable
-        if self.broken:
+        if self.broken & {outcome.held.message_id for outcome in outcomes}:
             raise ZeroDivisionError
         self.recorded += [f"{outcome.held.message_id} {outcome.error}" for outcome in outcomes]
         self.released += [held.message_id for held in released]
@@ -218,12 +220,39 @@ class Writing(Case):
         """An outcome that cannot be written for a reason of its own does not hold up the others."""
         first, second = self.rows.add("a", 2)
         self.start()
-        self.rows.broken = True
+        self.rows.broken = {first}
         self.rows.end(first)
-        self.rows.broken = False
         self.rows.end(second)
         self.assertEqual(self.rows.recorded, [f"{second} sent"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_error_among_others(self) -> None:
+        """Written together with others, such an outcome costs none of them theirs."""
+        first, second, third = self.rows.add("a", 3)
+        (early,) = self.rows.add("b")
+        self.start()
+        self.rows.broken = {second}
+        self.rows.down = True
+        for name in (first, second, third):
+            self.rows.end(name)
+        self.rows.end(early, "withheld")
+        self.rows.down = False
+        self.clock.pump([outbox.RECORD_RETRY])
+        self.assertEqual(self.rows.recorded, [f"{first} sent", f"{third} sent"])
+        self.assertEqual(self.rows.released, [early])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_broken_attempt(self) -> None:
+        """An attempt that breaks on our side is given back before it is begun; afterwards the message may have arrived,
+        and it is left to be found as lost."""
+        first, second = self.rows.add("a", 2)
+        self.start()
+        self.rows.leases[second].begun = True
+        for name in (first, second):
+            self.rows.end(name, "broken")
+        self.clock.pump([1.0] * int(LEASE / 4))
+        self.assertEqual((self.rows.released, self.rows.recorded, self.rows.renewed), ([first], [], []))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_leases(self) -> None:
         """The leases of running attempts are renewed well before their end; lost ones are not."""
