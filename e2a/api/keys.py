@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2a.core.entities import ApiKey
-from e2a.core.rules.permissions import is_read_only
+from e2a.core.rules.permissions import SELF, is_read_only
 from e2a.flows.accounts import Accounts
 
 from .models_accounts import CreatedKey, Keys, NewKey, exact
@@ -16,9 +16,16 @@ class KeysResource:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    @route("GET", "/api/keys", action="keys:write", summary="List the account's API keys", answers={200: Keys})
+    @route(
+        "GET",
+        "/api/keys",
+        action=SELF,
+        summary="List the account's API keys; without keys:write a person's own, and a key alone",
+        answers={200: Keys},
+    )
     async def list_keys(self, call: Call) -> Any:
-        return [_shown(key) for key in await self._accounts.list_keys(call.principal)]
+        restricted = call.principal.restricted
+        return [_shown(key, restricted=restricted) for key in await self._accounts.list_keys(call.principal)]
 
     @route(
         "POST",
@@ -40,13 +47,13 @@ class KeysResource:
             label_prefix=wanted.label_prefix,
             read_only=wanted.read_only,
         )
-        return Reply({**_shown(key), "key": text}, 201)
+        return Reply({**_shown(key, restricted=call.principal.restricted), "key": text}, 201)
 
     @route(
         "DELETE",
         "/api/keys/{id}",
-        action="keys:write",
-        summary="Revoke an API key at once",
+        action=SELF,
+        summary="Revoke an API key at once; without keys:write a person's own, and a key itself",
         answers={200: None},
         errors=(404,),
     )
@@ -55,10 +62,11 @@ class KeysResource:
         return Reply()
 
 
-def _shown(key: ApiKey) -> dict[str, Any]:
+def _shown(key: ApiKey, *, restricted: bool) -> dict[str, Any]:
+    """:param restricted: whether a key for a part of the agents asks, which is not told who made keys."""
     return {
         "id": key.id,
-        "user_id": key.user_id,
+        "user_id": "" if restricted else key.user_id,
         "name": key.name,
         "key_prefix": key.key_prefix,
         "permissions": list(key.permissions),

@@ -52,7 +52,7 @@ class NewKey(BaseModel):
 
 class Key(Shape):
     id: str
-    user_id: str
+    user_id: str = Field(description="Who made it; empty for a key that sees only a part of the agents.")
     name: str
     key_prefix: str = Field(description="The first 12 characters of the key.")
     permissions: list[str]

@@ -32,6 +32,8 @@ PATIENCE = 120.0
 #: Octets of a posted form that are read; the real one has about 300.
 _MOST = 16_384
 KEY_PREFIX = "e2a_"
+#: What the server calls the key that it hands over (``flows.handoff``).
+KEY_NAME = "CLI login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +155,56 @@ def commands(group: click.Group) -> None:
         _keep(session, found, shared_domain)
 
     @client_command(group, "logout")
-    def logout(session: Session) -> None:
-        """Forget the key and the agent on this machine. The key itself stays valid: see e2a keys revoke."""
+    @click.option("--keep-key", is_flag=True, help="Only forget the key on this machine; it stays valid.")
+    def logout(session: Session, keep_key: bool) -> None:
+        """End the key that e2a login got, and forget it and the agent on this machine.
+
+        A key that was brought with --with-key may be in use elsewhere: it is forgotten and stays valid.
+        """
+        revoked = False if keep_key else _revoked(session)
         session.config.set("api_key", "")
         session.config.set("agent_email", "")
         session.config.save()
-        session.out.show({"logged_out": True}, "Logged out.")
+        said = "Logged out. The key is revoked." if revoked else "Logged out."
+        session.out.show({"logged_out": True, "key_revoked": revoked}, said)
+        if session.surroundings.environ.get("E2A_API_KEY"):
+            session.out.hint("E2A_API_KEY is still set.")
+
+
+def _revoked(session: Session) -> bool:
+    """End the configured key, if it came from the browser; says whether it has ended.
+
+    :raises CommandError: the server cannot be asked; nothing was changed.
+    """
+    key = session.config.stored.get("api_key")
+    if not isinstance(key, str) or not key:
+        return False
+    server = session.server_with(key)
+    try:
+        mine = server.get(path_of("me"))["key"]
+        if mine["name"] != KEY_NAME:
+            return False
+        server.delete(f"/api/keys/{mine['id']}")
+        return True
+    except ApiError as error:
+        if error.status == 401:
+            return True
+        # A server of before this question knows no key that ends itself.
+        if error.status == 404:
+            return False
+        raise _still_valid(error) from error
+    except CommandError as error:
+        raise _still_valid(error) from error
+    finally:
+        server.close()
+
+
+def _still_valid(error: CommandError) -> CommandError:
+    return CommandError(
+        f"the key could not be revoked, and nothing was changed: {error.message}",
+        exit_code=error.exit_code,
+        hint="Run e2a logout again; or only forget the key on this machine: e2a logout --keep-key",
+    )
 
 
 def _given(session: Session) -> HandOff:

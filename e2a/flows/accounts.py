@@ -10,10 +10,10 @@ from e2a.core import ids
 from e2a.core.entities import ApiKey, Principal, User
 from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
 from e2a.core.rules.agents import label
-from e2a.core.rules.permissions import grant
+from e2a.core.rules.permissions import ROLE_PERMISSIONS, grant, may
 from e2a.core.trust import apikeys
 from e2a.core.trust.sealing import Sealer
-from e2a.store import audit, keys, organisations, users
+from e2a.store import audit, keys, members, organisations, users
 from e2a.store.rows import Cursor
 
 from .ports import Changed, Now, Transactions, nobody
@@ -94,10 +94,8 @@ class Accounts:
     # --- keys -----------------------------------------------------------------------------------------------------
 
     async def list_keys(self, principal: Principal) -> list[ApiKey]:
-        """Those not revoked, newest first; a restricted key sees those that reach no further than itself."""
-        return await self._database.run(
-            "list keys", keys.list_keys, principal.organisation_id, principal.agent_id, principal.label_prefix
-        )
+        """Those not revoked that the caller may revoke, newest first."""
+        return await self._database.run("list keys", keys.list_keys, _reach(principal))
 
     async def create_key(
         self,
@@ -150,7 +148,7 @@ class Accounts:
     ) -> tuple[ApiKey, str]:
         organisation_id = principal.organisation_id
         await organisations.lock_organisation(cur, organisation_id)
-        expires_at = await self._lifetime(cur, principal, expires_at)
+        expires_at = await self._lifetime(cur, principal, permissions, expires_at)
         if agent_id is not None:
             found = await find_agent(cur, principal, agent_id)
             if found is None:
@@ -173,34 +171,53 @@ class Accounts:
         await audit.record(cur, principal, "key.created", "key", key.id, **_described(key))
         return key, text
 
-    async def _lifetime(self, cur: Cursor, principal: Principal, wanted: datetime | None) -> datetime | None:
+    async def _lifetime(
+        self, cur: Cursor, principal: Principal, granted: Sequence[str], wanted: datetime | None
+    ) -> datetime | None:
         """When a new key ends: as asked, and no later than the key that makes it.
 
-        :raises Unauthenticated: that key was revoked meanwhile; what is gone leaves no heirs.
+        :raises Unauthenticated: that key was revoked, or the person removed, meanwhile; what is gone leaves no heirs.
+        :raises Forbidden: the maker has lost one of the permissions meanwhile.
         :raises BadRequest: it is asked to live longer.
         """
         if principal.key_id is None:
-            return wanted
-        maker = await keys.get_key(cur, principal.organisation_id, principal.key_id)
-        if maker is None:
+            member = await members.get_member(cur, principal.organisation_id, principal.user_id)
+            held, end = None if member is None else ROLE_PERMISSIONS[member.role], None
+        else:
+            maker = await keys.get_key(cur, principal.organisation_id, principal.key_id)
+            held, end = (None, None) if maker is None else (maker.allows, maker.key.expires_at)
+        if held is None:
             raise Unauthenticated
-        end = maker.key.expires_at
+        if not held.issuperset(granted):
+            raise Forbidden("a key can only give permissions that it holds itself")
         if end is not None and wanted is not None and wanted > end:
             raise BadRequest("expires_at must not be later than this key's own", field="expires_at")
         return wanted or end
 
     async def revoke_key(self, principal: Principal, key_id: str) -> None:
-        """:raises NotFound: unknown, another organisation's, beyond the caller's reach, or revoked before."""
+        """End a key. Whoever may not manage keys ends what is their own: a person the keys they made, a key itself.
+
+        :raises NotFound: unknown, another organisation's, beyond the caller's reach, or revoked before.
+        """
         await self._database.run("revoke key", self._revoke_key, principal, key_id)
         self._changed(f"key {key_id}")
 
     async def _revoke_key(self, cur: Cursor, principal: Principal, key_id: str) -> None:
-        revoked = await keys.revoke_key(
-            cur, principal.organisation_id, key_id, principal.agent_id, principal.label_prefix
-        )
+        revoked = await keys.revoke_key(cur, _reach(principal), key_id)
         if revoked is None:
             raise NotFound
         await audit.record(cur, principal, "key.revoked", "key", key_id, **_described(revoked))
+
+
+def _reach(principal: Principal) -> keys.Reach:
+    """The keys that exist for this caller: with ``keys:write`` all that reach no further than the caller, otherwise
+    those a signed-in person made, or the very key that asks.
+    """
+    if may(principal, "keys:write") == "yes":
+        return keys.Reach(principal.organisation_id, principal.agent_id, principal.label_prefix)
+    if principal.key_id is not None:
+        return keys.Reach(principal.organisation_id, only=principal.key_id)
+    return keys.Reach(principal.organisation_id, maker=principal.user_id)
 
 
 def _no_such_agent() -> BadRequest:

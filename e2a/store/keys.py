@@ -25,9 +25,10 @@ _ADD = f"""
 """
 _COUNT = "SELECT count(*) AS live FROM api_keys WHERE organisation_id = %s AND revoked_at IS NULL"
 # Another key is within reach of a restricted one when it reaches no further: bound to an agent that the first one sees,
-# or limited to labels that begin as the first one's do.
+# or limited to labels that begin as the first one's do. Who manages no keys reaches those of one maker, or a single one.
 _WITHIN = """
-    (%(agent)s::text IS NULL OR k.agent_id = %(agent)s)
+    (%(maker)s::text IS NULL OR k.user_id = %(maker)s) AND (%(only)s::text IS NULL OR k.id = %(only)s)
+    AND (%(agent)s::text IS NULL OR k.agent_id = %(agent)s)
     AND (%(label)s::text IS NULL OR starts_with(k.label_prefix, %(label)s) OR EXISTS (
         SELECT FROM agents a WHERE a.id = k.agent_id AND starts_with(a.label, %(label)s)))
 """
@@ -53,6 +54,32 @@ _USED = """
     UPDATE api_keys k SET last_used_at = u.at FROM unnest(%s::text[], %s::timestamptz[]) AS u (id, at)
     WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which keys of an organisation somebody sees and may revoke.
+
+    :ivar agent_id: only those bound to this agent; None: whatever they are bound to. So for the others.
+    :ivar label_prefix: only those that reach nothing beyond labels that begin so.
+    :ivar maker: only those that this user made.
+    :ivar only: only the key with this id.
+    """
+
+    organisation_id: str
+    agent_id: str | None = None
+    label_prefix: str | None = None
+    maker: str | None = None
+    only: str | None = None
+
+    def values(self) -> dict[str, str | None]:
+        return {
+            "organisation": self.organisation_id,
+            "agent": self.agent_id,
+            "label": self.label_prefix,
+            "maker": self.maker,
+            "only": self.only,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +141,9 @@ async def count_keys(cur: Cursor, organisation_id: str) -> int:
     return int(cur.fetchone().live)
 
 
-async def list_keys(
-    cur: Cursor, organisation_id: str, agent_id: str | None = None, label_prefix: str | None = None
-) -> list[ApiKey]:
-    """Keys that are not revoked, newest first.
-
-    :param agent_id: if given, only keys bound to this agent.
-    :param label_prefix: if given, only keys that reach nothing beyond labels that begin so.
-    """
-    values = {"organisation": organisation_id, "agent": agent_id, "label": label_prefix}
-    return await many(cur, _LIST, values, _load)
+async def list_keys(cur: Cursor, reach: Reach) -> list[ApiKey]:
+    """Keys that are not revoked, newest first."""
+    return await many(cur, _LIST, reach.values(), _load)
 
 
 async def find_key(cur: Cursor, digest: bytes, now: datetime) -> Held | None:
@@ -136,15 +156,9 @@ async def get_key(cur: Cursor, organisation_id: str, key_id: str) -> Held | None
     return await maybe(cur, _GET, (organisation_id, key_id), _load_held)
 
 
-async def revoke_key(
-    cur: Cursor, organisation_id: str, key_id: str, agent_id: str | None = None, label_prefix: str | None = None
-) -> ApiKey | None:
-    """The key, revoked now; None when there was no such key to revoke.
-
-    :param agent_id: as for ``list_keys``; so is ``label_prefix``.
-    """
-    values = {"id": key_id, "organisation": organisation_id, "agent": agent_id, "label": label_prefix}
-    revoked = await maybe(cur, _REVOKE, values, _load)
+async def revoke_key(cur: Cursor, reach: Reach, key_id: str) -> ApiKey | None:
+    """The key, revoked now; None when there was no such key to revoke."""
+    revoked = await maybe(cur, _REVOKE, reach.values() | {"id": key_id}, _load)
     if revoked is not None:
         await tell(cur, "key", [key_id])
     return revoked

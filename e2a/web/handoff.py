@@ -87,7 +87,7 @@ def _explained(offer: Offer, callback: str) -> str:
         ("Account", offer.user.email),
         ("Organisation", offer.organisation.name),
         ("Program", f"listens on port {urlsplit(callback).port or 80} of this computer ({callback_origin(callback)})"),
-        ("Until", f"{KEY_DAYS} days from now, or until {_revoker(offer)} revokes the key"),
+        ("Until", f"{KEY_DAYS} days from now, or until e2a logout, you or an admin revokes the key"),
     )
     shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     allowed = "".join(f"<li>{escape(MEANINGS[name])}</li>" for name in offer.permissions)
@@ -102,7 +102,3 @@ def _carried(callback: str, fields: dict[str, str], title: str, text: str) -> Pa
     body = paragraph(text) + posting(callback, fields, '<button type="submit">Go on</button>')
     content_policy = policy(forms=callback_origin(callback), script=_SUBMIT)
     return Page(200, title, f"{body}<script>{_SUBMIT}</script>", {"Content-Security-Policy": content_policy})
-
-
-def _revoker(offer: Offer) -> str:
-    return "you or an admin" if "keys:write" in offer.permissions else "an admin of the organisation"

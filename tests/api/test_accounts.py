@@ -184,8 +184,20 @@ class AccountsApiTests(DatabaseTestCase):
         await self.call("GET", "/api/v1/agents/bot@agents.test", key=bound)
         await self.call("GET", "/api/v1/agents/ant@agents.test", key=bound, status=404)
         await self.call("PUT", "/api/v1/agents/bot@agents.test", {"hitl_enabled": False}, key=bound, status=403)
-        for path in ("/api/keys", "/api/v1/users/me/signing-secrets", "/api/v1/domains"):
+        for path in ("/api/v1/users/me/signing-secrets", "/api/v1/domains"):
             await self.call("GET", path, key=bound, status=403)
+
+    async def test_key_ends_itself(self) -> None:
+        """A key that may do next to nothing sees itself, is not told whose it is, and ends itself and no other."""
+        await self.call("POST", "/api/v1/agents", {"slug": "bot", "agent_mode": "local"}, status=201)
+        other = await self.call("POST", "/api/keys", {"read_only": True}, status=201)
+        made = await self.call("POST", "/api/keys", {"agent": "bot@agents.test"}, status=201)
+        bound = made["key"]
+        (shown,) = await self.call("GET", "/api/keys", key=bound)
+        self.assertEqual((shown["id"], shown["user_id"]), (made["id"], ""))
+        await self.call("DELETE", f"/api/keys/{other['id']}", key=bound, status=404)
+        await self.call("DELETE", f"/api/keys/{made['id']}", key=bound, status=200)
+        await self.call("GET", "/api/keys", key=bound, status=401)
 
     async def test_labelled_key(self) -> None:
         """A key with a label prefix makes agents with such labels, sees them alone, and is refused everywhere else."""

@@ -122,9 +122,45 @@ class Login(CommandCase):
         self.run_e2a("login", "--url", "https://mail.test/base/")
         self.assertEqual(json.loads(self.config.read_text())["api_url"], "https://mail.test/base")
 
-    def test_logout(self) -> None:
-        """Signing out forgets the key and the agent."""
-        self.config.parent.mkdir()
+    def log_in(self, name: str = "CLI login") -> None:
+        """A configuration with a key of this name."""
+        self.config.parent.mkdir(exist_ok=True)
         self.config.write_text(json.dumps({"api_key": KEY, "agent_email": "a@b.test", "api_url": "https://x.test"}))
-        self.run_e2a("logout")
+        self.server.answers["GET /base/api/v1/me"] = {"key": {"id": "apk_1", "name": name}}
+        self.server.answers["DELETE /base/api/keys/apk_1"] = httpx.Response(200)
+
+    def asked(self) -> list[str]:
+        return [f"{request.method} {request.url.path}" for request in self.server.asked]
+
+    def test_logout(self) -> None:
+        """Signing out ends the key that signing in got, with that key, and forgets it and the agent."""
+        self.log_in()
+        self.assertIn("revoked", self.run_e2a("logout").stdout)
+        self.assertEqual(self.asked(), ["GET /base/api/v1/me", "DELETE /base/api/keys/apk_1"])
+        self.assertEqual(self.server.asked[-1].headers["Authorization"], f"Bearer {KEY}")
         self.assertEqual(json.loads(self.config.read_text()), {"api_url": "https://x.test"})
+        self.run_e2a("logout")
+        self.assertEqual(len(self.asked()), 2)
+
+    def test_logout_keeps(self) -> None:
+        """A key that was brought along, or is to be kept, stays valid; here it is forgotten."""
+        for name, option in (("production", ()), ("CLI login", ("--keep-key",))):
+            self.log_in(name)
+            self.assertNotIn("revoked", self.run_e2a("logout", *option).stdout)
+            self.assertNotIn("DELETE /base/api/keys/apk_1", self.asked())
+            self.assertNotIn("api_key", json.loads(self.config.read_text()))
+
+    def test_logout_of_an_ended_key(self) -> None:
+        """A key that the server does not accept any more is forgotten."""
+        self.log_in()
+        self.server.answers["GET /base/api/v1/me"] = problem(401, "invalid")
+        self.run_e2a("logout")
+        self.assertNotIn("api_key", json.loads(self.config.read_text()))
+
+    def test_logout_fails(self) -> None:
+        """While the server cannot be asked, the key is kept so that it can still be revoked."""
+        for answer, code in ((httpx.ConnectError("refused"), 7), (problem(403, "no"), 5)):
+            self.log_in()
+            self.server.answers["DELETE /base/api/keys/apk_1"] = answer
+            self.assertIn("--keep-key", self.run_e2a("logout", code=code).stderr)
+            self.assertEqual(json.loads(self.config.read_text())["api_key"], KEY)

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from e2a.core.entities import Principal
 from e2a.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
 from e2a.core.rules.domains import OwnNames
-from e2a.core.rules.permissions import AGENT_PERMISSIONS, ALL_PERMISSIONS
+from e2a.core.rules.permissions import AGENT_PERMISSIONS, ALL_PERMISSIONS, ROLE_PERMISSIONS
 from e2a.flows import accounts as module
 from e2a.flows.accounts import Accounts, make_user
 from e2a.flows.bootstrap import OPERATOR, bootstrap_user
@@ -108,6 +108,19 @@ class KeyTests(DatabaseTestCase):
         await self.accounts.revoke_key(self.owner, maker.id)
         await self.refused(Unauthenticated, holder)
 
+    async def test_rights_lost_meanwhile(self) -> None:
+        """Who was demoted or removed while the request was under way makes no key that would count when they return."""
+        other = await make_tenant(self.db, "other")
+        scope = self.owner.organisation_id, other.user_id
+        await execute(self.db, "INSERT INTO memberships VALUES (%s, %s, 'member')", *scope)
+        was_admin = replace(
+            other, organisation_id=scope[0], session_id="ses_1", permissions=ROLE_PERMISSIONS["admin"], role="admin"
+        )
+        await self.refused(Forbidden, was_admin)
+        await execute(self.db, "DELETE FROM memberships WHERE organisation_id = %s AND user_id = %s", *scope)
+        await self.refused(Unauthenticated, replace(was_admin, permissions=ROLE_PERMISSIONS["member"]))
+        self.assertEqual(await rows(self.db, "SELECT 1 FROM api_keys"), [])
+
     async def labelled(self, prefix: str = "eu/", **values: Any) -> Principal:
         _, text = await self.accounts.create_key(self.owner, label_prefix=prefix, **values)
         return await self.directory.principal(text)
@@ -153,6 +166,33 @@ class KeyTests(DatabaseTestCase):
         for key in (whole, wider, foreign):
             await self.assertFailure(Deferred.fromCoroutine(self.accounts.revoke_key(holder, key.id)), NotFound)
         await self.accounts.revoke_key(holder, inside.id)
+
+    async def test_own(self) -> None:
+        """Who manages no keys sees and ends their own: a person those they made, a key itself; nothing of others."""
+        await make_agent(self.db, "bot@agents.test", organisation=self.owner.organisation_id)
+        other = await make_tenant(self.db, "other")
+        await execute(
+            self.db, "INSERT INTO memberships VALUES (%s, %s, 'member')", self.owner.organisation_id, other.user_id
+        )
+        member = replace(
+            other,
+            organisation_id=self.owner.organisation_id,
+            session_id="ses_1",
+            permissions=ROLE_PERMISSIONS["member"],
+        )
+        owners, owners_text = await self.accounts.create_key(self.owner, "theirs", read_only=True)
+        bound, bound_text = await self.accounts.create_key(member, "bound", agent="bot@agents.test")
+        mine, mine_text = await self.accounts.create_key(member, "mine")
+        self.assertEqual([key.name for key in await self.accounts.list_keys(member)], ["mine", "bound"])
+        for text, own in ((owners_text, owners), (bound_text, bound), (mine_text, mine)):
+            holder = await self.directory.principal(text)
+            self.assertEqual([key.id for key in await self.accounts.list_keys(holder)], [own.id])
+            for foreign in {owners.id, bound.id, mine.id} - {own.id}:
+                await self.assertFailure(Deferred.fromCoroutine(self.accounts.revoke_key(holder, foreign)), NotFound)
+        await self.assertFailure(Deferred.fromCoroutine(self.accounts.revoke_key(member, owners.id)), NotFound)
+        await self.accounts.revoke_key(member, bound.id)
+        await self.accounts.revoke_key(await self.directory.principal(mine_text), mine.id)
+        self.assertEqual([key.id for key in await self.accounts.list_keys(self.owner)], [owners.id])
 
     async def test_audited(self) -> None:
         """Making and revoking a key is written down, with what it could do and never with its text."""

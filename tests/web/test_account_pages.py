@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -12,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from e2a.core.entities import ApiKey, Principal
 from e2a.core.rules.permissions import AGENT_PERMISSIONS, ALL_PERMISSIONS, PUBLIC, READ_ONLY, ROLE_PERMISSIONS
+from e2a.flows.accounts import Accounts
 from e2a.flows.invitations import Invitations
 from e2a.flows.sessions import open_session
 from e2a.store.users import get_user
@@ -21,7 +23,7 @@ from e2a.web.dashboard.rendering import lasting
 from e2a.web.dashboard.routing import page_of
 from tests.support.pages import PageTestCase
 from tests.support.signin import ORIGIN
-from tests.support.tenants import SEALER, execute, rows
+from tests.support.tenants import SEALER, execute, make_tenant, rows
 
 KEY = re.compile(r"e2a_[0-9a-f]{64}")
 
@@ -43,16 +45,34 @@ class AccountPageTests(PageTestCase):
             ("domains", 200),
             ("members", 200),
             ("account", 200),
-            ("keys", 403),
+            ("keys", 200),
             ("audit", 403),
         ):
             answer = await self.get(f"/dashboard/{path}")
             self.assertEqual(answer.responseCode, status, path)
-            for form in ("/dashboard/domains", "/members/invitations", "/members/role", "/account/delete"):
-                self.assertNotIn(f'action="/dashboard{form.removeprefix("/dashboard")}"', answer.text)
+            for form in ("domains", "keys", "keys/secrets", "members/invitations", "members/role", "account/delete"):
+                self.assertNotIn(f'action="/dashboard/{form}"', answer.text)
         self.assertEqual((await self.post("/dashboard/account/delete", confirm="DELETE")).responseCode, 403)
 
     # --- keys ---------------------------------------------------------------------------------------------------------
+
+    async def test_own_keys(self) -> None:
+        """A member sees and revokes the keys they made, and nobody else's."""
+        accounts = Accounts(self.db, time.time, os.urandom)
+        theirs, _ = await accounts.create_key(self.owner, "theirs")
+        other = await make_tenant(self.db, "member")
+        scope = self.owner.organisation_id, other.user_id
+        await execute(self.db, "INSERT INTO memberships VALUES (%s, %s, 'member')", *scope)
+        member = replace(other, organisation_id=scope[0], permissions=ROLE_PERMISSIONS["member"], role="member")
+        mine, _ = await accounts.create_key(member, "CLI login")
+        self.gate.who = member
+        page = (await self.get("/dashboard/keys")).text
+        self.assertIn(mine.key_prefix, page)
+        self.assertNotIn(theirs.key_prefix, page)
+        self.assertEqual((await self.post("/dashboard/keys", name="x", preset="full")).responseCode, 403)
+        self.assertEqual((await self.post("/dashboard/keys/revoke", id=theirs.id)).responseCode, 404)
+        self.assertEqual((await self.post("/dashboard/keys/revoke", id=mine.id)).responseCode, 303)
+        self.assertIn("No API key of yours", (await self.get("/dashboard/keys")).text)
 
     async def test_key(self) -> None:
         """A key is in the answer to the form that made it and nowhere else."""

@@ -13,6 +13,7 @@ from e2a.core.rules.permissions import (
     ALL_PERMISSIONS,
     MEANINGS,
     READ_ONLY,
+    SELF,
     in_order,
     is_read_only,
 )
@@ -45,7 +46,7 @@ class KeyPages:
         self._agents = agents
         self._now = now
 
-    @page("GET", PLACE, action="keys:write")
+    @page("GET", PLACE, action=SELF)
     async def show(self, view: View) -> Any:
         return await self._page(view)
 
@@ -83,7 +84,7 @@ class KeyPages:
             raise BadRequest("choose when the key ends", field="lifetime")
         return self._moment() + timedelta(days=int(lifetime))
 
-    @page("POST", PLACE + "/revoke", action="keys:write")
+    @page("POST", PLACE + "/revoke", action=SELF)
     async def revoke(self, view: View) -> Any:
         await self._accounts.revoke_key(view.principal, view.required("id"))
         return Redirect(PLACE, "revoked")

@@ -80,8 +80,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the account's API keys
-         * @description Needs the permission `keys:write`.
+         * List the account's API keys; without keys:write a person's own, and a key alone
+         * @description Any credential will do.
          */
         get: operations["get_keys"];
         put?: never;
@@ -107,8 +107,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Revoke an API key at once
-         * @description Needs the permission `keys:write`.
+         * Revoke an API key at once; without keys:write a person's own, and a key itself
+         * @description Any credential will do.
          */
         delete: operations["delete_keys_id"];
         options?: never;
@@ -1815,7 +1815,10 @@ export interface components {
              * @description Whether every one of its permissions only looks.
              */
             read_only: boolean;
-            /** User Id */
+            /**
+             * User Id
+             * @description Who made it; empty for a key that sees only a part of the agents.
+             */
             user_id: string;
         };
         /** CreatedSecret */
@@ -2263,7 +2266,10 @@ export interface components {
              * @description Whether every one of its permissions only looks.
              */
             read_only: boolean;
-            /** User Id */
+            /**
+             * User Id
+             * @description Who made it; empty for a key that sees only a part of the agents.
+             */
             user_id: string;
         };
         /**
