@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from e2a.core.entities import Delivery, InboundMessage, OutboundMessage, Principal
 from e2a.core.trust.pagetoken import PageTokens
-from e2a.store import browsing, messages
+from e2a.store import browsing, conversations, messages
 from e2a.store.rows import Cursor
 
 from .ports import Now, Transactions
@@ -63,7 +63,7 @@ class Browsing:
         """
         kind = json.dumps(["mail", agent_id])
         # Each direction has an order of its own, so a position is one in each.
-        uid, sent = self._tokens.read(kind, token) if token else (_ABOVE_ALL, browsing.TOP)
+        uid, sent = self._tokens.read(kind, token) if token else (_ABOVE_ALL, conversations.TOP)
         came, went = await self._database.run(
             "list mail", _mail, principal, agent_id, int(uid or 0), str(sent), size + 1, self._moment()
         )
@@ -83,7 +83,7 @@ class Browsing:
         :raises: as ``mail``.
         """
         kind = json.dumps(["deliveries", agent_id])
-        before = str(self._tokens.read(kind, token)[0]) if token else browsing.TOP
+        before = str(self._tokens.read(kind, token)[0]) if token else conversations.TOP
         found = await self._database.run("list deliveries", _deliveries, principal, agent_id, before, size + 1)
         return self._page(kind, found, size)
 
@@ -96,7 +96,7 @@ class Browsing:
         :raises: as ``mail``.
         """
         kind = json.dumps(["failed", principal.organisation_id, agent_id])
-        before = str(self._tokens.read(kind, token)[0]) if token else browsing.TOP
+        before = str(self._tokens.read(kind, token)[0]) if token else conversations.TOP
         found = await self._database.run("list failed", _failed, principal, agent_id, before, size + 1)
         return self._page(kind, found, size)
 

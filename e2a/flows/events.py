@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from e2a.core.errors import Unavailable
-from e2a.store import overview
+from e2a.store import overview, quotas
 from e2a.store.rows import Cursor
 
 from .ports import Transactions
@@ -114,7 +114,7 @@ class Events:
 async def _concerned(cur: Cursor, agents: dict[Kind, set[str]], messages: set[str]) -> set[tuple[str, Kind]]:
     found: set[tuple[str, Kind]] = set()
     everybody = sorted(set().union(*agents.values()))
-    owners = await overview.owners(cur, everybody) if everybody else {}
+    owners = await quotas.owners(cur, everybody) if everybody else {}
     for kind, names in agents.items():
         found |= {(owners[name], kind) for name in names if name in owners}
     if messages:

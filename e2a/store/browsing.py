@@ -14,9 +14,6 @@ from e2a.core.entities import Delivery, DeliveryAttempt, OutboundMessage
 from .outbound import COLUMNS, load_outbound
 from .rows import Cursor, many
 
-#: Above every message id, in every collation.
-TOP = "msg_zzzz"
-
 _SENT = f"""
     SELECT {COLUMNS} FROM messages AS m
     WHERE (m.agent_id, m.id) < (%(agent)s, %(before)s) AND m.agent_id >= %(agent)s AND m.direction = 'outbound'
@@ -58,7 +55,7 @@ _ATTEMPTS = """
 async def list_sent(cur: Cursor, agent_id: str, before: str, limit: int, now: datetime) -> list[OutboundMessage]:
     """What an agent sent, newest first.
 
-    :param before: only messages older than this id; ``TOP`` for the first page.
+    :param before: only messages older than this id; ``conversations.TOP`` for the first page.
     """
     params = {"agent": agent_id, "before": before, "limit": limit, "now": now}
     return await many(cur, _SENT, params, load_outbound)

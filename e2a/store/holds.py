@@ -15,6 +15,7 @@ from typing import Any
 from e2a.core.entities import OutboundMessage, OutboundStatus
 
 from .changes import tell
+from .conversations import TOP
 from .outbound import COLUMNS, load_outbound
 from .retention import forget_raws
 from .rows import Cursor, execute, many, maybe, one
@@ -22,8 +23,6 @@ from .rows import Cursor, execute, many, maybe, one
 #: Members of an organisation who are written to about one message, at most.
 MOST_REVIEWERS = 20
 
-# Greater than every id, which go on in hexadecimal digits.
-_LAST = "msg_g"
 _PENDING = f"""
     SELECT {COLUMNS} FROM messages AS m
     WHERE m.organisation_id = %(organisation)s AND m.status = 'pending_approval'
@@ -155,7 +154,7 @@ async def list_newest(
     values = {
         "organisation": organisation_id,
         "statuses": list(statuses),
-        "before": before or _LAST,
+        "before": before or TOP,
         "agent": agent_id,
         "label": label_prefix,
         "limit": limit,

@@ -44,7 +44,6 @@ _STATES = """
         ) AS newest WHERE status = 'pending' AND last_error <> '') AS retrying
     FROM unnest(%(agents)s::text[]) AS wanted (id)
 """
-_OWNERS = "SELECT id, organisation_id FROM agents WHERE id = ANY (%s)"
 _MESSAGE_OWNERS = "SELECT DISTINCT organisation_id FROM messages WHERE id = ANY (%s) AND organisation_id IS NOT NULL"
 
 
@@ -65,12 +64,6 @@ async def states(cur: Cursor, organisation_id: str, agents: Sequence[str]) -> di
     }
     found = await many(cur, _STATES, values, lambda row: row)
     return {row.id: AgentState(row.last_mail, row.unread, row.pending, row.failed, row.retrying) for row in found}
-
-
-async def owners(cur: Cursor, agents: Sequence[str]) -> dict[str, str]:
-    """The organisation of each of these agents that exists."""
-    found = await many(cur, _OWNERS, (list(agents),), lambda row: row)
-    return {row.id: row.organisation_id for row in found}
 
 
 async def owners_of_messages(cur: Cursor, messages: Sequence[str]) -> list[str]:
