@@ -66,6 +66,7 @@ from .doors import Door, bind, http_door, smtp_door
 from .ground import Ground
 from .lifecycle import DRAIN_SECONDS, Stack
 from .limiting import limiting
+from .memory import settle
 from .metrics import LagProbe, PrometheusMetrics
 from .options import own_names, sealer_of, with_secret
 from .rest import rest_site
@@ -134,6 +135,7 @@ class Gateway:
         sealer = sealer_of(settings)
         database, empty = await self._database(stack, dsn, sealer)
         await self._parts(stack, dsn, database, sealer)
+        settle()
         self._log.info(
             "e2a {version} is ready: SMTP {smtp}, HTTP {http}",
             version=__version__,
