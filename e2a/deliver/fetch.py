@@ -21,7 +21,7 @@ from twisted.web.iweb import IResponse
 
 from e2a.flows.ports import Fetched, FetchFailed
 
-from .webhook import USER_AGENT
+from .clients import USER_AGENT, causes, cut
 
 #: Seconds for the whole of it, and for the connection.
 DEADLINE = 10.0
@@ -49,7 +49,7 @@ class Fetcher:
         except Exception as error:
             if not timer.active():
                 raise FetchFailed(f"no answer from {host} in time") from error
-            cause = _innermost(error)
+            cause = causes(error)[0]
             if isinstance(cause, (CancelledError, ConnectingCancelledError)):
                 raise CancelledError from error
             reason = str(cause).partition("\n")[0] or type(cause).__name__
@@ -78,7 +78,7 @@ class _Collector(Protocol):
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
         self._left = MAX_ANSWER
-        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
+        self.done: Deferred[bytes] = Deferred(lambda _: cut(self.transport))
 
     def dataReceived(self, data: bytes) -> None:
         self._left -= len(data)
@@ -86,7 +86,7 @@ class _Collector(Protocol):
             self._chunks.append(data)
         elif not self.done.called:
             self.done.errback(_TooLong("the answer is too long"))
-            self._abort()
+            cut(self.transport)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         if self.done.called:
@@ -96,16 +96,3 @@ class _Collector(Protocol):
             self.done.callback(b"".join(self._chunks))
         else:
             self.done.errback(reason)
-
-    def _abort(self) -> None:
-        transport: Any = self.transport
-        # The response hands out a proxy that can only close in an orderly way; the connection is behind it.
-        connection = getattr(transport, "_producer", None) or transport
-        getattr(connection, "abortConnection", connection.loseConnection)()
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """What an error of Twisted's HTTP client wraps."""
-    for reason in getattr(error, "reasons", ()):
-        return _innermost(reason.value)
-    return error

@@ -21,18 +21,16 @@ from twisted.web.http import stringToDatetime
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
-import e2a
 from e2a.core.rules import netpolicy
 from e2a.flows.ports import WebhookRequest, WebhookResult
 
+from .clients import USER_AGENT, causes, cut
 from .safeagent import Addresses, Refused, SafeAgent, Unresolved, VettedEndpoints
 
 #: Seconds for everything: resolving, connecting, TLS, the request and its answer.
 DEADLINE = 15.0
 #: Octets of an answer that are read so that its connection can be kept; a longer answer costs the connection.
 MAX_ANSWER = 65_536
-
-USER_AGENT = f"e2a/{e2a.__version__}"
 
 
 @lru_cache(4096)
@@ -85,7 +83,7 @@ class WebhookClient:
         except Exception as error:
             if not timer.active():
                 return WebhookResult(None, "no answer in time")
-            if any(isinstance(cause, (CancelledError, ConnectingCancelledError)) for cause in _causes(error)):
+            if any(isinstance(cause, (CancelledError, ConnectingCancelledError)) for cause in causes(error)):
                 raise CancelledError from error
             return WebhookResult(None, self._phrase(error))
         finally:
@@ -123,7 +121,7 @@ class WebhookClient:
         return response
 
     def _phrase(self, error: Exception) -> str:
-        for cause in _causes(error):
+        for cause in causes(error):
             for kinds, phrase in _PHRASES:
                 if isinstance(cause, kinds):
                     return phrase
@@ -144,16 +142,8 @@ _PHRASES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
 )
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """An error after what it wraps."""
-    found: list[BaseException] = []
-    for reason in getattr(error, "reasons", ()):
-        found += _causes(reason.value)
-    return [*found, error]
-
-
 def _closed(error: BaseException) -> bool:
-    return any(isinstance(cause, ConnectionClosed) for cause in _causes(error))
+    return any(isinstance(cause, ConnectionClosed) for cause in causes(error))
 
 
 def _retry_after(response: IResponse, now: float) -> float | None:
@@ -175,23 +165,16 @@ class _Drain(Protocol):
 
     def __init__(self) -> None:
         self._left = MAX_ANSWER
-        self.done: Deferred[None] = Deferred(lambda _: self.abort())
+        self.done: Deferred[None] = Deferred(lambda _: cut(self.transport))
 
     def dataReceived(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
-            self.abort()
+            cut(self.transport)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         if not self.done.called:
             self.done.callback(None)
-
-    def abort(self) -> None:
-        """Drop the connection at once: a TLS peer could keep an orderly close waiting for ever."""
-        transport: Any = self.transport
-        # The response hands out a proxy that can only close in an orderly way; the connection is behind it.
-        connection = getattr(transport, "_producer", None) or transport
-        getattr(connection, "abortConnection", connection.loseConnection)()
 
 
 async def _drain(response: IResponse) -> None:

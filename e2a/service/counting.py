@@ -11,6 +11,7 @@ from typing import Protocol
 from ..api.auth import FindSession
 from ..api.feedback import FeedbackResource
 from ..api.usage import QuotasResource, UsageResource
+from ..deliver.fetch import Fetcher
 from ..deliver.issues import GitHubIssues
 from ..flows.feedback import FeedbackBox
 from ..flows.quotas import OperatorQuotas
@@ -20,6 +21,9 @@ from ..workers.feedback import FeedbackWorker
 from ..workers.storage import StorageWorker
 from ..workers.usage import UsageWorker
 from .ground import Ground
+
+#: Seconds for opening an issue.
+ISSUE_SECONDS = 30.0
 
 
 class Worker(Protocol):
@@ -53,7 +57,9 @@ def counting(ground: Ground, mail: SystemMail, session: FindSession) -> Counting
         now=time.time,
         random=os.urandom,
         operator_email=settings.feedback.email,
-        tracker=GitHubIssues(ground.reactor, token, repository) if token and repository else None,
+        tracker=GitHubIssues(Fetcher(ground.reactor, ISSUE_SECONDS), token, repository)
+        if token and repository
+        else None,
     )
     workers: dict[str, Worker] = {
         "feedback": FeedbackWorker(ground.reactor, box),

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from e2a.deliver import webhook
+from e2a.deliver import clients, webhook
 from e2a.deliver.safeagent import load_trust_root
 from e2a.deliver.webhook import WebhookClient, encode
 from e2a.flows.ports import WebhookRequest, WebhookResult
@@ -200,7 +200,7 @@ class LoopbackTests(TestCase):
         ((uri, headers, body, _),) = sink.seen
         self.assertEqual((uri, body), (b"/in?x=%20y", '{"a":"\u00e9"}'.encode()))
         self.assertEqual(headers.getRawHeaders("content-type"), ["application/json"])
-        self.assertEqual(headers.getRawHeaders("user-agent"), [webhook.USER_AGENT])
+        self.assertEqual(headers.getRawHeaders("user-agent"), [clients.USER_AGENT])
         self.assertEqual(headers.getRawHeaders("host"), [f"hooks.example.com:{port}"])
         self.assertEqual(headers.getRawHeaders(b"x-e2a-auth-sender"), ["zo\u00eb@example.com".encode()])
         self.assertEqual(self.resolver.asked, ["hooks.example.com"])
