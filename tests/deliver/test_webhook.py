@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from e2a.deliver import clients, webhook
+from e2a.deliver import clients
 from e2a.deliver.safeagent import load_trust_root
 from e2a.deliver.webhook import WebhookClient, encode
 from e2a.flows.ports import WebhookRequest, WebhookResult
