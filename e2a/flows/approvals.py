@@ -23,15 +23,16 @@ from e2a.core.entities import (
     OutboundStatus,
     Principal,
 )
-from e2a.core.errors import Conflict, E2AError, Forbidden, NotFound
+from e2a.core.errors import Conflict, E2AError, Forbidden, Gone, NotFound
 from e2a.core.mail import parts
 from e2a.core.mail.parts import Content
 from e2a.core.rules import holds as rules
 from e2a.core.rules.holds import Edits, Revision
 from e2a.core.rules.idempotency import Once
-from e2a.core.rules.permissions import require_unbound
+from e2a.core.rules.permissions import ROLE_PERMISSIONS, require_unbound
+from e2a.core.trust.approvaltoken import Link
 from e2a.core.trust.pagetoken import PageTokens
-from e2a.store import agents, audit, holds, idempotency, rawmail
+from e2a.store import agents, audit, holds, idempotency, members, rawmail
 from e2a.store import outbound as store
 from e2a.store.rows import Cursor
 
@@ -125,12 +126,13 @@ class Approvals:
             raise NotFound
         return found
 
-    async def by_id(self, message_id: str) -> Reviewed:
-        """One message, whosever it is: for a bearer of a link.
+    async def by_link(self, link: Link) -> Reviewed:
+        """One message, for a bearer of a link.
 
         :raises NotFound: it is gone.
+        :raises Gone: whose link it is may no longer decide.
         """
-        found, raw = await self._database.run("look at outbound", _load, message_id)
+        found, raw = await self._database.run("look at outbound", _linked, link)
         return await self._shown(found, raw)
 
     def check_open(self, message: OutboundMessage) -> None:
@@ -171,13 +173,14 @@ class Approvals:
             submitted = earlier
         return await self._outbound.settled(submitted, wait)
 
-    async def approve_by_id(self, message_id: str, *, client_ip: str = "", wait: float = 0.0) -> Submitted:
+    async def approve_by_link(self, link: Link, *, client_ip: str = "", wait: float = 0.0) -> Submitted:
         """As ``approve``, for a bearer of a link.
 
         :param client_ip: where they are, for the audit log.
+        :raises Gone: whose link it is may no longer decide.
         """
-        found, raw = await self._database.run("find held", _load, message_id)
-        bearer = _bearer(found.message, client_ip)
+        found, raw = await self._database.run("find held", _linked, link)
+        bearer = _bearer(found.message, link, client_ip)
         return await self._outbound.settled(await self._approve(found.message, raw, Edits(), None, bearer), wait)
 
     async def _approve(
@@ -223,6 +226,7 @@ class Approvals:
             raise Conflict("the message was decided about in the meantime")
         await holds.mark_reviewed(cur, held.id, edited=edited)
         if by is not None:
+            await _check_bearer(cur, by)
             await _note(cur, by, "message.approved", held, edited=edited)
         submitted = await self._outbound.release(cur, prepared)
         return replace(submitted, message=replace(submitted.message, edited=edited))
@@ -246,12 +250,19 @@ class Approvals:
 
         return await self._database.run("reject", work)
 
-    async def reject_by_id(self, message_id: str, reason: str, *, client_ip: str = "") -> OutboundMessage:
+    async def reject_by_link(self, link: Link, reason: str, *, client_ip: str = "") -> OutboundMessage:
         """As ``reject``, for a bearer of a link.
 
         :param client_ip: where they are, for the audit log.
+        :raises Gone: whose link it is may no longer decide.
         """
-        return await self._database.run("reject", _reject, message_id, rules.checked_reason(reason), None, client_ip)
+        reason = rules.checked_reason(reason)
+
+        async def work(cur: Cursor) -> OutboundMessage:
+            found, _ = await _linked(cur, link)
+            return await _reject(cur, found.message.id, reason, _bearer(found.message, link, client_ip))
+
+        return await self._database.run("reject", work)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -374,27 +385,47 @@ async def _agent(cur: Cursor, message: OutboundMessage) -> Agent:
     return agent
 
 
-async def _reject(
-    cur: Cursor, message_id: str, reason: str, by: Principal | None, client_ip: str = ""
-) -> OutboundMessage:
-    """:param by: who decided; None: the bearer of a link, at ``client_ip``."""
+async def _reject(cur: Cursor, message_id: str, reason: str, by: Principal) -> OutboundMessage:
     ended = await holds.end(cur, message_id, "rejected", reason)
     message = await store.get_outbound(cur, message_id)
     if message is None:
         raise NotFound
     if not ended:
         raise Conflict(f"the message is not pending any more, it is {message.status}")
-    await _note(cur, by or _bearer(message, client_ip), "message.rejected", message)
+    await _note(cur, by, "message.rejected", message)
     return message
 
 
-def _bearer(message: OutboundMessage, client_ip: str) -> Principal:
-    """Whoever holds a message's link: of them only the place is known."""
-    return Principal(message.organisation_id, "", frozenset(), origin=Origin(client_ip))
+async def _linked(cur: Cursor, link: Link) -> tuple[Submitted, bytes | None]:
+    """The message of a link with its bytes, as long as it is pending.
+
+    :raises NotFound: it is gone.
+    :raises Gone: whose link it is may no longer decide.
+    """
+    found = await _load(cur, link.message_id)
+    await _check_bearer(cur, _bearer(found[0].message, link, ""))
+    return found
+
+
+def _bearer(message: OutboundMessage, link: Link, client_ip: str) -> Principal:
+    """Whose link is used. They have not signed in, so they hold no permission; the link decides and nothing else."""
+    return Principal(message.organisation_id, link.reviewer, frozenset(), origin=Origin(client_ip))
+
+
+async def _check_bearer(cur: Cursor, by: Principal) -> None:
+    """Make sure that whoever decides by a link may decide now.
+
+    :raises Gone: they left the organisation, or their role does not decide any more.
+    """
+    if by.permissions:
+        return
+    member = await members.get_member(cur, by.organisation_id, by.user_id)
+    if member is None or "reviews:decide" not in ROLE_PERMISSIONS[member.role]:
+        raise Gone("this link was made for somebody who may no longer decide here")
 
 
 async def _note(cur: Cursor, by: Principal, action: str, message: OutboundMessage, **detail: Any) -> None:
-    if not by.user_id:
+    if not by.permissions:
         detail["by"] = "link"
     await audit.record(cur, by, action, "message", message.id, agent=message.agent_id, **detail)
 

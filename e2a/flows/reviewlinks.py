@@ -1,4 +1,6 @@
-"""The two links of a review mail, for whoever holds them. Looking changes nothing; each use counts for its address."""
+"""The two links of a review mail, for as long as the person they were sent to may decide. Looking changes nothing; each
+use counts for its address.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from ipaddress import IPv6Address, ip_address
 
 from e2a.core.entities import OutboundMessage
 from e2a.core.rules.limits import Limit
-from e2a.core.trust.approvaltoken import Action, ApprovalTokens
+from e2a.core.trust.approvaltoken import Action, ApprovalTokens, Link, TokenRefused
 from e2a.store import limits
 
 from .approvals import Approvals, Reviewed
@@ -40,23 +42,30 @@ class ReviewLinks:
 
         :raises TokenRefused: it is none of ours, or not for this action.
         :raises TokenExpired: its time has passed.
+        :raises Gone: whose link it is may no longer decide.
         :raises NotFound: the message is gone.
         :raises Conflict: it is decided, or can no longer be approved.
         """
-        found = await self._approvals.by_id(self._tokens.read(token, action, self._now()))
+        found = await self._approvals.by_link(self._read(token, action))
         if action == "approve" or found.message.status != "pending_approval":
             self._approvals.check_open(found.message)
         return found
 
     async def approve(self, token: str, client_ip: str = "") -> Submitted:
         """:raises Forbidden: the agent's domain is not verified any more. Other errors as for ``look``."""
-        message_id = self._tokens.read(token, "approve", self._now())
-        return await self._approvals.approve_by_id(message_id, client_ip=client_ip, wait=WAIT)
+        return await self._approvals.approve_by_link(self._read(token, "approve"), client_ip=client_ip, wait=WAIT)
 
     async def reject(self, token: str, reason: str, client_ip: str = "") -> OutboundMessage:
         """:raises BadRequest: the reason cannot be kept. Other errors as for ``look``."""
-        message_id = self._tokens.read(token, "reject", self._now())
-        return await self._approvals.reject_by_id(message_id, reason.strip() or REASON, client_ip=client_ip)
+        link = self._read(token, "reject")
+        return await self._approvals.reject_by_link(link, reason.strip() or REASON, client_ip=client_ip)
+
+    def _read(self, token: str, action: Action) -> Link:
+        """:raises TokenRefused: also when it names no reviewer: nobody could say whether it still counts."""
+        link = self._tokens.read(token, action, self._now())
+        if not link.reviewer:
+            raise TokenRefused
+        return link
 
 
 def network_of(client_ip: str) -> str:

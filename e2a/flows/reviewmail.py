@@ -88,11 +88,10 @@ class ReviewMail:
         self.expect(message.approval_expires_at.timestamp() - self._now())
         if not self.enabled:
             return
-        draft = self._draft(message, agent, message.approval_expires_at)
-        for email in await holds.reviewers(cur, message.organisation_id):
+        for user_id, email in await holds.reviewers(cur, message.organisation_id):
             try:
-                to = Recipients(to=(address(email, "to"),))
-                await self._mail.system_mail(cur, _to(draft, to), local=LOCAL)
+                draft = self._draft(message, agent, message.approval_expires_at, user_id, address(email, "to"))
+                await self._mail.system_mail(cur, draft, local=LOCAL)
             except (AddressError, RecipientSuppressed):
                 # An address that cannot be written to must not keep anything from being held.
                 self._log.warn(
@@ -101,7 +100,12 @@ class ReviewMail:
                     message_id=message.id,
                 )
 
-    def _draft(self, message: OutboundMessage, agent: Agent, expires_at: datetime) -> Draft:
+    def _draft(
+        self, message: OutboundMessage, agent: Agent, expires_at: datetime, reviewer: str, recipient: str
+    ) -> Draft:
+        """:param reviewer: whose links they are: they decide for as long as that person may.
+        :param recipient: the reviewer's address.
+        """
         facts = [("Agent", agent.id)]
         facts += [
             (name, ", ".join(addresses))
@@ -111,8 +115,8 @@ class ReviewMail:
         facts += [("Subject", message.subject), ("Expires", format_datetime(expires_at.astimezone(UTC), usegmt=True))]
         until = int(expires_at.timestamp()) + GRACE
         links = [
-            ("Approve", self._link(message.id, "approve", until)),
-            ("Reject", self._link(message.id, "reject", until)),
+            ("Approve", self._link(message.id, "approve", until, reviewer)),
+            ("Reject", self._link(message.id, "reject", until, reviewer)),
             ("Dashboard", f"{self._public_url}/dashboard/pending/review?id={quote(message.id)}"),
         ]
         policy = "sent" if message.expiration_action == "approve" else "discarded"
@@ -123,24 +127,20 @@ class ReviewMail:
         )
         return Draft(
             message_type="send",
-            recipients=Recipients(),
+            recipients=Recipients(to=(recipient,)),
             subject=f"[e2a] approve outbound from {agent.id}: {shortened(message.subject)}",
             text=_text(notes, facts, links),
             html=_html(notes, facts, links),
         )
 
-    def _link(self, message_id: str, action: Action, until: int) -> str:
-        return f"{self._public_url}/api/v1/{action}?token={self._tokens.make(message_id, action, until)}"
+    def _link(self, message_id: str, action: Action, until: int, reviewer: str) -> str:
+        return f"{self._public_url}/api/v1/{action}?token={self._tokens.make(message_id, action, until, reviewer)}"
 
 
 def shortened(subject: str) -> str:
     """At most 60 octets of a subject; what is cut off ends in three dots."""
     octets = subject.encode("utf-8", "replace")
     return subject if len(octets) <= _SHOWN else octets[: _SHOWN - 3].decode("utf-8", "ignore") + "..."
-
-
-def _to(draft: Draft, recipients: Recipients) -> Draft:
-    return Draft(draft.message_type, recipients, draft.subject, draft.text, draft.html)
 
 
 def _text(notes: tuple[str, str], facts: list[tuple[str, str]], links: list[tuple[str, str]]) -> str:

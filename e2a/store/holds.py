@@ -100,7 +100,7 @@ _NEXT = """
 """
 # A mailbox of an agent of this deployment can be read by that agent's key, which must not come to hold a link.
 _REVIEWERS = """
-    SELECT u.email FROM memberships s JOIN users u ON u.id = s.user_id
+    SELECT u.id, u.email FROM memberships s JOIN users u ON u.id = s.user_id
     WHERE s.organisation_id = %s AND s.role IN ('owner', 'admin') AND NOT EXISTS (
         SELECT FROM agents a WHERE a.id IN (lower(u.email), regexp_replace(lower(u.email), '\\+[^@]*@', '@'))
     )
@@ -236,6 +236,6 @@ async def next_expiry(cur: Cursor, after: datetime) -> float | None:
     return await maybe(cur, _NEXT, (after,), lambda row: float(row.seconds))
 
 
-async def reviewers(cur: Cursor, organisation_id: str) -> list[str]:
-    """The addresses of those who may decide, without any that an agent of this deployment reads."""
-    return await many(cur, _REVIEWERS, (organisation_id, MOST_REVIEWERS), lambda row: str(row.email))
+async def reviewers(cur: Cursor, organisation_id: str) -> list[tuple[str, str]]:
+    """Ids and addresses of those who are written to, without any address that an agent of this deployment reads."""
+    return await many(cur, _REVIEWERS, (organisation_id, MOST_REVIEWERS), lambda row: (str(row.id), str(row.email)))

@@ -25,7 +25,7 @@ _ADD = f"""
 """
 _COUNT = "SELECT count(*) AS live FROM api_keys WHERE organisation_id = %s AND revoked_at IS NULL"
 # Another key is within reach of a restricted one when it reaches no further: bound to an agent that the first one sees,
-# or limited to labels that begin as the first one's do. Who manages no keys reaches those of one maker, or a single key.
+# or limited to labels that begin as the first one's do. Who manages no keys reaches those of one maker, or one key.
 _WITHIN = """
     (%(maker)s::text IS NULL OR k.user_id = %(maker)s) AND (%(only)s::text IS NULL OR k.id = %(only)s)
     AND (%(agent)s::text IS NULL OR k.agent_id = %(agent)s)

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from html import escape
 
 from e2a.core.entities import AttachmentInfo, OutboundMessage
-from e2a.core.errors import Conflict, NotFound
+from e2a.core.errors import Conflict, Gone, NotFound
 from e2a.core.mail.parts import Content
 from e2a.core.trust.approvaltoken import Action, TokenExpired, TokenRefused
 from e2a.flows.approvals import Reviewed
@@ -71,6 +71,8 @@ class _LinkPage:
             return Page(400, "This link is not valid", paragraph("It is incomplete or was changed on its way."))
         except TokenExpired:
             return Page(410, "This link has expired", paragraph("The time to decide is over.") + self._elsewhere())
+        except Gone as error:
+            return Page(410, "This link does not work any more", paragraph(_sentence(error.text)))
         except NotFound:
             return Page(404, "This message is gone", paragraph("It was deleted together with its agent."))
         except Conflict as error:

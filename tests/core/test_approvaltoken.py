@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2a.core.trust.approvaltoken import ApprovalTokens, TokenExpired, TokenRefused
+from e2a.core.trust.approvaltoken import ApprovalTokens, Link, TokenExpired, TokenRefused
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "vectors.json").read_text("utf-8"))
 ID = "msg_6852696b06a18a9daf8843ae9b52dee4"
@@ -58,11 +58,21 @@ class TokenTests(SynchronousTestCase):
         token = ApprovalTokens(b"x" * 32).make(ID, "approve", 2_000_000_000)
         self.assertEqual(outcome(ApprovalTokens(KEY), token, "approve", 1_000.0), "refused")
 
+    def test_reviewer(self) -> None:
+        """A token can name whom it is for, and nothing that would end the name."""
+        tokens = ApprovalTokens(KEY)
+        token = tokens.make(ID, "reject", 2_000_000_000, "5" * 32)
+        self.assertEqual(tokens.read(token, "reject", 1_000.0), Link(ID, "5" * 32))
+        self.assertEqual(outcome(tokens, token, "approve", 1_000.0), "refused")
+        for name in ("a|b", "a~b", "a b", "a" * 65, "\n"):
+            self.assertRaises(ValueError, tokens.make, ID, "reject", 2_000_000_000, name)
+        self.assertRaises(ValueError, tokens.make, f"{ID}~b", "reject", 2_000_000_000)
+
     def test_every_flipped_bit_counts(self) -> None:
         """No changed character leaves a token good."""
         tokens = ApprovalTokens(KEY)
         token = tokens.make(ID, "approve", 2_000_000_000)
-        self.assertEqual(tokens.read(token, "approve", 2_000_000_000.0), ID)
+        self.assertEqual(tokens.read(token, "approve", 2_000_000_000.0), Link(ID, ""))
         for place, char in enumerate(token):
             changed = token[:place] + ("A" if char != "A" else "B") + token[place + 1 :]
             self.assertEqual(outcome(tokens, changed, "approve", 1_000.0), "refused", changed)

@@ -13,16 +13,16 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
 from e2a.core.entities import OutboundMessage, Principal
-from e2a.core.errors import BadRequest, Conflict, Forbidden, KeyReuse, NotFound, TooManyRequests, Unavailable
+from e2a.core.errors import BadRequest, Conflict, Forbidden, Gone, KeyReuse, NotFound, TooManyRequests, Unavailable
 from e2a.core.mail import parts
 from e2a.core.mail.headers import scan
 from e2a.core.rules.holds import Edits
 from e2a.core.rules.idempotency import once
 from e2a.core.rules.permissions import ALL_PERMISSIONS
-from e2a.core.trust.approvaltoken import GRACE, ApprovalTokens, TokenExpired, TokenRefused
+from e2a.core.trust.approvaltoken import GRACE, ApprovalTokens, Link, TokenExpired, TokenRefused
 from e2a.core.trust.pagetoken import PageTokens
 from e2a.flows.approvals import Approvals, Status
-from e2a.flows.reviewlinks import LINKS, ReviewLinks, network_of
+from e2a.flows.reviewlinks import LINKS, REASON, ReviewLinks, network_of
 from e2a.flows.reviewmail import ReviewMail, shortened
 from e2a.store import holds
 from e2a.store import outbound as store
@@ -520,7 +520,7 @@ class ReviewMailTests(ApprovalsTestCase):
         for action in ("approve", "reject"):
             (link,) = [line for line in content.text.split() if line.startswith(f"https://e2a.test/api/v1/{action}?")]
             token = parse_qs(urlsplit(link).query)["token"][0]
-            self.assertEqual(TOKENS.read(token, action, int(until)), message.id)  # type: ignore[arg-type]
+            self.assertEqual(TOKENS.read(token, action, int(until)), Link(message.id, USER))  # type: ignore[arg-type]
             self.assertRaises(TokenExpired, TOKENS.read, token, action, int(until) + 1)
 
     async def test_nobody_to_write_to(self) -> None:
@@ -557,8 +557,8 @@ class LinkTests(ApprovalsTestCase):
         self.links = ReviewLinks(self.db, self.approvals, TOKENS, self.clock.seconds)
         self.message = await self.hold()
         self.until = int(self.clock.seconds()) + 3600 + GRACE
-        self.approve = TOKENS.make(self.message.id, "approve", self.until)
-        self.reject = TOKENS.make(self.message.id, "reject", self.until)
+        self.approve = TOKENS.make(self.message.id, "approve", self.until, USER)
+        self.reject = TOKENS.make(self.message.id, "reject", self.until, USER)
 
     async def test_looking(self) -> None:
         """Looking shows the message and changes nothing, however often."""
@@ -585,8 +585,40 @@ class LinkTests(ApprovalsTestCase):
                 await work
 
     async def test_rejecting(self) -> None:
-        """Without a reason the link is the reason."""
-        self.assertEqual((await self.links.reject(self.reject, "  ")).rejection_reason, "magic-link rejection")
+        """Without a reason the link is the reason; the audit log says whose link it was, and from where."""
+        self.assertEqual((await self.links.reject(self.reject, "  ", "192.0.2.7")).rejection_reason, REASON)
+        (line,) = await rows(self.db, "SELECT user_id, client_ip, detail FROM audit_events")
+        self.assertEqual((line.user_id, line.client_ip, line.detail["by"]), (USER, "192.0.2.7", "link"))
+
+    async def test_no_reviewer_any_more(self) -> None:
+        """The links of somebody who has left show nothing and decide nothing; those of a member who stays do."""
+        await execute(self.db, "INSERT INTO users (id, email, subject) VALUES ('usr_bo', 'bo@people.test', 'bo')")
+        await execute(self.db, "INSERT INTO memberships VALUES (%s, 'usr_bo', 'member')", OWNER.organisation_id)
+        stays = TOKENS.make(self.message.id, "reject", self.until, "usr_bo")
+        await execute(self.db, "DELETE FROM memberships WHERE user_id = %s", USER)
+        for work in (
+            self.links.look(self.approve, "approve"),
+            self.links.look(self.reject, "reject"),
+            self.links.approve(self.approve),
+            self.links.reject(self.reject, ""),
+        ):
+            with self.assertRaises(Gone):
+                await work
+        self.assertEqual(await self.stored(self.message), self.message)
+        self.assertEqual((await self.links.reject(stays, "")).status, "rejected")
+
+    async def test_leaves_while_it_is_approved(self) -> None:
+        """Who is removed between the click and the decision does not decide."""
+        prepare = self.outbound.prepare
+
+        async def slow(*args: Any, **values: Any) -> Any:
+            await execute(self.db, "DELETE FROM memberships WHERE user_id = %s", USER)
+            return await prepare(*args, **values)
+
+        self.patch(self.outbound, "prepare", slow)
+        with self.assertRaises(Gone):
+            await self.links.approve(self.approve)
+        self.assertEqual(await self.stored(self.message), self.message)
 
     async def test_wrong(self) -> None:
         """A token for the other action, of another deployment, for no message, or too old decides nothing."""
@@ -594,8 +626,10 @@ class LinkTests(ApprovalsTestCase):
             await self.links.approve(self.reject)
         with self.assertRaises(TokenRefused):
             await self.links.reject(ApprovalTokens(b"x" * 32).make(self.message.id, "reject", self.until), "")
+        with self.assertRaises(TokenRefused):
+            await self.links.look(TOKENS.make(self.message.id, "approve", self.until), "approve")
         with self.assertRaises(NotFound):
-            await self.links.look(TOKENS.make("msg_gone", "approve", self.until), "approve")
+            await self.links.look(TOKENS.make("msg_gone", "approve", self.until, USER), "approve")
         self.clock.advance(3600 + GRACE + 1)
         with self.assertRaises(TokenExpired):
             await self.links.approve(self.approve)

@@ -206,5 +206,5 @@ class ReviewedAgentTests(PeopleTestCase):
         for address, told in (("ana@people.test", False), (tagged, False), ("else@people.test", True)):
             await make_agent(self.db, address, organisation=self.team)
             found = await self.db.run("reviewers", holds.reviewers, self.team)
-            self.assertEqual(tagged in found, told)
+            self.assertEqual((self.ana.user_id, tagged) in found, told)
             await execute(self.db, "DELETE FROM agents WHERE id = %s", address)

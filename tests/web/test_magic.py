@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import NoResource
 
 from e2a.core.entities import AttachmentInfo, OutboundMessage
-from e2a.core.errors import Conflict, Forbidden, NotFound, TooManyRequests
+from e2a.core.errors import Conflict, Forbidden, Gone, NotFound, TooManyRequests
 from e2a.core.mail.parts import Content
 from e2a.core.trust.approvaltoken import TokenExpired, TokenRefused
 from e2a.flows.approvals import Reviewed
@@ -138,6 +138,7 @@ class MagicTests(SynchronousTestCase):
         for error, status in (
             (TokenRefused(), 400),
             (TokenExpired(), 410),
+            (Gone(), 410),
             (NotFound(), 404),
             (Conflict("the message is not pending any more, it is sent"), 409),
             (Forbidden(), 403),
@@ -147,6 +148,6 @@ class MagicTests(SynchronousTestCase):
             for action in ("approve", "reject"):
                 self.assertEqual(self.call("GET", f"/api/v1/{action}?token=abc")[0], status)
                 self.assertEqual(self.call("POST", f"/api/v1/{action}", {"token": "abc"})[0], status)
-            if status in (409, 410):
+            if isinstance(error, Conflict | TokenExpired):
                 self.assertIn("https://e2a.test/dashboard/pending", self.call("GET", "/api/v1/approve")[1])
         self.assertEqual(self.links.done, [])
