@@ -84,7 +84,7 @@ export abstract class AccountApi {
   }
 
   addSuppression(address: string, reason = "", options?: RequestOptions): Promise<t.Suppression> {
-    return this.http.json("POST", "/suppressions", { ...options, body: { address, reason } });
+    return this.http.json("POST", "/suppressions", { ...options, body: { address, reason }, harmless: true });
   }
 
   removeSuppression(address: string, options?: RequestOptions): Promise<void> {
@@ -107,13 +107,18 @@ export abstract class AccountApi {
 
   // --- the organisation -----------------------------------------------------------------------------------------------
 
+  /** Those that the caller belongs to; for a key, the key's own. */
+  listOrganisations(options?: RequestOptions): Promise<t.ListOrganisationsResponse> {
+    return this.http.json("GET", "/organisations", options);
+  }
+
   /** The one that the key is for. */
   getOrganisation(options?: RequestOptions): Promise<t.Organisation> {
     return this.http.json("GET", "/organisation", options);
   }
 
   renameOrganisation(name: string, options?: RequestOptions): Promise<t.Organisation> {
-    return this.http.json("PUT", "/organisation", { ...options, body: { name } });
+    return this.http.json("PUT", "/organisation", { ...options, body: { name }, harmless: true });
   }
 
   listMembers(options?: RequestOptions): Promise<t.ListMembersResponse> {
@@ -122,7 +127,7 @@ export abstract class AccountApi {
 
   /** Only an owner makes or changes an owner. */
   changeRole(userId: string, role: t.Role, options?: RequestOptions): Promise<t.Member> {
-    return this.http.json("PUT", named("/members", userId), { ...options, body: { role } });
+    return this.http.json("PUT", named("/members", userId), { ...options, body: { role }, harmless: true });
   }
 
   /** And revoke their keys. */

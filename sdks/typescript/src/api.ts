@@ -1,8 +1,10 @@
 import { AccountApi } from "./account.js";
+import { decoded } from "./errors.js";
 import { entries } from "./paging.js";
-import { bytes, environment, type Bytes } from "./platform.js";
+import { bytes, type Bytes } from "./platform.js";
 import {
   DEFAULT_TIMEOUT,
+  keyOf,
   moment,
   named,
   next,
@@ -20,7 +22,7 @@ import type * as t from "./types.js";
 
 export interface E2AApiOptions extends TransportOptions {
   /** `E2A_API_KEY` when absent. */
-  apiKey?: string;
+  apiKey?: string | undefined;
 }
 
 export interface MessageFilters {
@@ -33,6 +35,14 @@ export interface MessageFilters {
 export interface MessageQuery extends PageQuery, MessageFilters {
   /** "unread" when absent. */
   status?: "unread" | "read" | "all";
+  /** Only mail of this conversation. */
+  conversationId?: string;
+  /** Only mail received at or after this time. */
+  since?: Date | string;
+  /** Only mail received before this time. */
+  until?: Date | string;
+  /** "asc", oldest first, when absent. */
+  sort?: "asc" | "desc";
 }
 
 export interface SubmittedQuery extends PageQuery {
@@ -71,8 +81,7 @@ export class E2AApi extends AccountApi {
   /** @throws Error no key, neither given nor in `E2A_API_KEY`. */
   constructor(options: E2AApiOptions = {}) {
     super();
-    this.apiKey = options.apiKey || environment("E2A_API_KEY");
-    if (!this.apiKey) throw new Error("an API key is required: pass apiKey or set E2A_API_KEY");
+    this.apiKey = keyOf(options.apiKey);
     this.http = new Transport(this.apiKey, options);
     this.open = new Transport("", options);
     this.baseUrl = this.http.baseUrl;
@@ -124,11 +133,19 @@ export class E2AApi extends AccountApi {
 
   // --- received mail --------------------------------------------------------------------------------------------------
 
-  /** Oldest first. Only what is given is sent. */
+  /** Oldest first, unless sorted otherwise. Only what is given is sent. */
   listMessages(email: string, query: MessageQuery = {}, options?: RequestOptions): Promise<t.ListMessagesResponse> {
     return this.http.json("GET", `${agent(email)}/messages`, {
       ...options,
-      query: { status: query.status, ...filters(query), ...page(query) },
+      query: {
+        status: query.status,
+        ...filters(query),
+        conversation_id: query.conversationId,
+        since: moment(query.since),
+        until: moment(query.until),
+        sort: query.sort,
+        ...page(query),
+      },
     });
   }
 
@@ -171,7 +188,7 @@ export class E2AApi extends AccountApi {
       extra: (query.timeout ?? 30) * 1000,
     };
     return this.http.request("GET", `${agent(email)}/messages/wait`, call, async (response) => {
-      if (response.status !== 204) return (await response.json()) as WaitResult;
+      if (response.status !== 204) return decoded<WaitResult>(response);
       return { message: null, cursor: Number(response.headers.get("X-E2A-Cursor") ?? query.after ?? 0) };
     });
   }
@@ -328,7 +345,7 @@ export class E2AApi extends AccountApi {
   }
 
   registerDomain(body: t.RegisterDomainRequest, options?: RequestOptions): Promise<t.Domain> {
-    return this.http.json("POST", "/domains", { ...options, body });
+    return this.http.json("POST", "/domains", { ...options, body, harmless: true });
   }
 
   /** With what DNS says of each of its records now. */
@@ -337,12 +354,12 @@ export class E2AApi extends AccountApi {
   }
 
   verifyDomain(domain: string, options?: RequestOptions): Promise<t.VerifyDomainResponse> {
-    return this.http.json("POST", `${named("/domains", domain)}/verify`, options);
+    return this.http.json("POST", `${named("/domains", domain)}/verify`, { ...options, harmless: true });
   }
 
   /** Make a new DKIM key, which signs once its record is in DNS; until then the present one does. */
   rotateDomainKey(domain: string, options?: RequestOptions): Promise<t.Domain> {
-    return this.http.json("POST", `${named("/domains", domain)}/dkim/rotate`, options);
+    return this.http.json("POST", `${named("/domains", domain)}/dkim/rotate`, { ...options, harmless: true });
   }
 
   deleteDomain(domain: string, options?: RequestOptions): Promise<void> {

@@ -3,15 +3,15 @@ import { TimeoutError, WebhookVerificationError } from "./errors.js";
 import { InboundEmail } from "./inbound.js";
 import { WSStream } from "./live.js";
 import type { Attachment } from "./mime.js";
-import { environment, toBase64 } from "./platform.js";
+import { environment, toBase64, type Bytes } from "./platform.js";
 import { secretsOf, type Secrets } from "./signing.js";
-import type { PageQuery, RequestOptions, SubmitOptions } from "./transport.js";
+import { sleep, type PageQuery, type RequestOptions, type SubmitOptions } from "./transport.js";
 import type * as t from "./types.js";
 import { verifyWebhook, type WebhookHeaders } from "./webhooks.js";
 
 export interface E2AClientOptions extends E2AApiOptions {
   /** The agent that is meant where none is named; `E2A_AGENT_EMAIL` when absent. */
-  agentEmail?: string;
+  agentEmail?: string | undefined;
 }
 
 export interface AgentOptions extends RequestOptions {
@@ -22,7 +22,8 @@ export interface AgentOptions extends RequestOptions {
 /** In wire form, or as received e-mails and {@link Attachment} have them. */
 export type AttachmentInput = t.OutgoingAttachment | Pick<Attachment, "filename" | "contentType"> & { data: Uint8Array };
 
-export interface SendOptions extends SubmitOptions {
+/** What every message that goes out can have. */
+export interface MailOptions extends SubmitOptions {
   agentEmail?: string;
   htmlBody?: string;
   cc?: string[];
@@ -37,13 +38,18 @@ export interface SendOptions extends SubmitOptions {
   wait?: number;
 }
 
-export interface ReplyOptions extends SendOptions {
+export interface SendOptions extends MailOptions {
+  /** The Message-ID of the message that this one answers. */
+  replyToMessageId?: string;
+}
+
+export interface ReplyOptions extends MailOptions {
   replyAll?: boolean;
   /** Answer even a message that a program sent. */
   force?: boolean;
 }
 
-export interface ForwardOptions extends SendOptions {
+export interface ForwardOptions extends MailOptions {
   subject?: string;
   body?: string;
   /** "inline" quotes the message and carries its attachments along, "attachment" encloses it whole. */
@@ -66,6 +72,12 @@ export interface WaitOptions extends MessageFilters {
   signal?: AbortSignal;
 }
 
+export interface OutcomeOptions {
+  /** Milliseconds to wait in all; 300,000 when absent. */
+  timeout?: number;
+  signal?: AbortSignal;
+}
+
 export interface ListenOptions {
   agentEmail?: string;
   /** Milliseconds between two attempts to connect, at most; 30,000 when absent. */
@@ -82,8 +94,12 @@ export interface ParseOptions {
 /** A webhook's body: as received, or decoded. */
 export type WebhookBody = string | Uint8Array | ArrayBuffer | t.WebhookPayload | t.MessageDetail;
 
-/** Seconds that one long poll takes at most. */
-const LONGEST_POLL = 60;
+/** Seconds that one long poll takes at most: less than what proxies wait for. */
+const LONGEST_POLL = 50;
+/** Milliseconds between two looks at a message that is being sent: the first, and the longest. */
+const FIRST_LOOK = 1_000;
+const LONGEST_LOOK = 15_000;
+const UNDECIDED = ["pending_approval", "queued"];
 
 /** What agents do all day; everything else is in `api`. */
 export class E2AClient {
@@ -175,6 +191,16 @@ export class E2AClient {
     return new WSStream({ apiKey, baseUrl, agentEmail: this.agent(options.agentEmail), maxBackoffMs, signal });
   }
 
+  /** A received message as stored (.eml); marks nothing as read. */
+  async getRawMessage(id: string, agentEmail?: string, options?: RequestOptions): Promise<Bytes> {
+    return this.api.getRawMessage(this.agent(agentEmail), id, options);
+  }
+
+  /** The octets of one attachment, by the number that `attachments` of the message gives it; marks nothing as read. */
+  async getAttachment(id: string, index: number, agentEmail?: string, options?: RequestOptions): Promise<Bytes> {
+    return this.api.getAttachment(this.agent(agentEmail), id, index, options);
+  }
+
   async listConversations(options: PageQuery & AgentOptions = {}): Promise<t.ListConversationsResponse> {
     return this.api.listConversations(this.agent(options.agentEmail), options, options);
   }
@@ -187,10 +213,19 @@ export class E2AClient {
     return this.api.getConversation(this.agent(options.agentEmail), id, options, options);
   }
 
+  /** Received and sent messages of one conversation, oldest first; marks nothing as read. */
+  iterConversation(
+    id: string,
+    options: PageQuery & AgentOptions = {},
+  ): AsyncGenerator<t.ConversationMessage, void, undefined> {
+    return this.api.iterConversation(this.agent(options.agentEmail), id, options, options);
+  }
+
   // --- sending --------------------------------------------------------------------------------------------------------
 
   async send(to: string[], subject: string, body: string, options: SendOptions = {}): Promise<t.SendResult> {
-    const request = { from: this.agent(options.agentEmail), to, subject, body, ...content(options) };
+    const answers = truthy({ reply_to_message_id: options.replyToMessageId });
+    const request = { from: this.agent(options.agentEmail), to, subject, body, ...content(options), ...answers };
     return this.api.sendEmail(request, options);
   }
 
@@ -206,8 +241,29 @@ export class E2AClient {
     return this.api.forwardMessage(this.agent(options.agentEmail), id, whole, options);
   }
 
+  /**
+   * What became of a message that was held or queued: sent, failed, unknown, rejected or expired.
+   *
+   * @throws TimeoutError it is still held or queued.
+   */
+  async waitForOutcome(id: string, { timeout = 300_000, signal }: OutcomeOptions = {}): Promise<t.PendingMessageDetail> {
+    const end = Date.now() + timeout;
+    for (let pause = FIRST_LOOK; ; pause = Math.min(pause * 1.5, LONGEST_LOOK)) {
+      const found = await this.api.getPendingMessage(id, { signal });
+      if (!UNDECIDED.includes(found.status)) return found;
+      const left = end - Date.now();
+      if (left <= 0) throw new TimeoutError(`the message is ${found.status} after ${timeout} ms`);
+      await sleep(Math.min(pause, left), signal);
+    }
+  }
+
   listPendingMessages(options?: RequestOptions): Promise<t.ListPendingMessagesResponse> {
     return this.api.listPendingMessages(options);
+  }
+
+  /** Every message that waits for approval, the most urgent first. */
+  iterPendingMessages(options?: RequestOptions): AsyncGenerator<t.PendingMessageSummary, void, undefined> {
+    return this.api.iterSubmittedMessages({ status: "pending_approval" }, options);
   }
 
   getPendingMessage(id: string, options?: RequestOptions): Promise<t.PendingMessageDetail> {
@@ -302,7 +358,7 @@ function octetsOf(body: WebhookBody): Uint8Array {
 }
 
 /** What every message can say; what is empty is left out. */
-function content(options: SendOptions): Partial<t.SendEmailRequest> {
+function content(options: MailOptions): Partial<t.SendEmailRequest> {
   const given = truthy({
     html_body: options.htmlBody,
     cc: options.cc,

@@ -41,9 +41,11 @@ export class E2AApiError extends Error {
 export class InvalidRequestError extends E2AApiError {}
 /** 401: no credential, or one that is not (or no longer) good. */
 export class AuthenticationError extends E2AApiError {}
+/** 402: the account has as much as it may have; `details` names the quota. Waiting does not help. */
+export class QuotaExceededError extends E2AApiError {}
 /** 403: the credential lacks a permission. */
 export class PermissionDeniedError extends E2AApiError {}
-/** 404: unknown, or another account's. */
+/** 404: unknown, or another account's. 410: it is over. */
 export class NotFoundError extends E2AApiError {}
 /** 409 and 412: the object is in a state that does not allow this. */
 export class ConflictError extends E2AApiError {}
@@ -51,14 +53,18 @@ export class ConflictError extends E2AApiError {}
 export class RateLimitError extends E2AApiError {}
 /** 5xx. */
 export class ServerError extends E2AApiError {}
+/** A success that no e2a server gives, such as a page of HTML: `baseUrl` names something else. */
+export class UnexpectedAnswerError extends E2AApiError {}
 
 const KINDS = new Map<number, typeof E2AApiError>([
   [400, InvalidRequestError],
   [413, InvalidRequestError],
   [422, InvalidRequestError],
   [401, AuthenticationError],
+  [402, QuotaExceededError],
   [403, PermissionDeniedError],
   [404, NotFoundError],
+  [410, NotFoundError],
   [409, ConflictError],
   [412, ConflictError],
   [429, RateLimitError],
@@ -100,7 +106,7 @@ export async function failure(response: Response): Promise<E2AApiError> {
   if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
     try {
       const { type, title, status, code, detail, field, request_id, ...details } = JSON.parse(text);
-      text = typeof detail === "string" ? detail : text;
+      text = [detail, title].find((line) => line && typeof line === "string") ?? text;
       Object.assign(found, { code, field, details, requestId: request_id ?? found.requestId });
     } catch {
       // A proxy's body under a borrowed type: its text is what can be shown.
@@ -108,6 +114,21 @@ export async function failure(response: Response): Promise<E2AApiError> {
   }
   const Kind = KINDS.get(response.status) ?? (response.status >= 500 ? ServerError : E2AApiError);
   return new Kind(response.status, text || response.statusText, found);
+}
+
+/**
+ * The JSON of a successful answer.
+ *
+ * @throws UnexpectedAnswerError it is none.
+ */
+export async function decoded<T>(response: Response): Promise<T> {
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const requestId = response.headers.get("X-Request-Id") ?? "";
+    throw new UnexpectedAnswerError(response.status, "the answer is not JSON: is baseUrl right?", { requestId });
+  }
 }
 
 /** Seconds, from a number or a date (RFC 9110 10.2.3). */

@@ -1,20 +1,20 @@
 import { Emitter } from "./emitter.js";
 import { E2AApiError, failure } from "./errors.js";
 import { environment } from "./platform.js";
-import { connect, type Socket } from "./socket.js";
-import { DEFAULT_BASE_URL } from "./transport.js";
+import { connect, type Connection, type Socket } from "./socket.js";
+import { baseOf, keyOf } from "./transport.js";
 import type { WSNotification } from "./types.js";
 
 export interface WSStreamOptions {
   /** `E2A_API_KEY` when absent. */
-  apiKey?: string;
+  apiKey?: string | undefined;
   /** `E2A_AGENT_EMAIL` when absent. */
-  agentEmail?: string;
-  baseUrl?: string;
+  agentEmail?: string | undefined;
+  baseUrl?: string | undefined;
   /** Milliseconds between two attempts to connect, at most; 30,000 when absent. */
-  maxBackoffMs?: number;
+  maxBackoffMs?: number | undefined;
   /** Closes it. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface WSListenerOptions extends WSStreamOptions {
@@ -34,6 +34,14 @@ export interface WSEvents {
 
 /** Statuses of a refusal that will not pass: the key, the agent or its mode is wrong. */
 const FINAL = [400, 401, 403, 404];
+/** What the server closes with when the agent connects a second time. */
+const REPLACED = "replaced by new connection";
+/** Milliseconds that a handshake may take. */
+const OPENING = 10_000;
+/** Milliseconds between two signs of life. */
+const BEAT = 20_000;
+/** A connection that held for so many milliseconds was a good one, even if another one took its place. */
+const GOOD = 60_000;
 
 /**
  * Mail of one agent, announced by events. Connects again after every close until `close()` is called.
@@ -48,6 +56,8 @@ export class WSListener extends Emitter<WSEvents> {
   private readonly reconnect: boolean;
   private readonly firstDelay: number;
   private readonly longestDelay: number;
+  private readonly signal: AbortSignal | undefined;
+  private readonly abort = () => this.close();
   private delay: number;
   private wanted = false;
   private socket: Socket | undefined;
@@ -55,33 +65,33 @@ export class WSListener extends Emitter<WSEvents> {
   /** Counts connections, so that what an older one still says is not heard. */
   private generation = 0;
 
-  /** @throws Error no key or no agent is known. */
+  /** @throws Error no key or no agent is known, or the base URL is none. */
   constructor(options: WSListenerOptions) {
     super();
-    this.key = options.apiKey || environment("E2A_API_KEY");
-    if (!this.key) throw new Error("an API key is required: pass apiKey or set E2A_API_KEY");
+    this.key = keyOf(options.apiKey);
     Object.defineProperty(this, "key", { enumerable: false });
     this.agentEmail = options.agentEmail || environment("E2A_AGENT_EMAIL");
     if (!this.agentEmail) throw new Error("an agent is required: pass agentEmail or set E2A_AGENT_EMAIL");
-    this.baseUrl = (options.baseUrl ?? DEFAULT_BASE_URL).replace(/\/+$/, "");
+    this.baseUrl = baseOf(options.baseUrl);
     this.reconnect = options.reconnect ?? true;
     this.longestDelay = options.maxBackoffMs ?? 30_000;
     this.firstDelay = Math.min(options.reconnectDelay ?? 1_000, this.longestDelay);
     this.delay = this.firstDelay;
-    options.signal?.addEventListener("abort", () => this.close(), { once: true });
+    this.signal = options.signal;
   }
 
   /** Does nothing while it is connected or connecting. */
   connect(): void {
-    if (this.wanted) return;
+    if (this.wanted || this.signal?.aborted) return;
     this.wanted = true;
+    this.signal?.addEventListener("abort", this.abort);
     void this.dial();
   }
 
   /** For good, until `connect()` is called again. */
   close(): void {
     if (!this.wanted) return;
-    this.wanted = false;
+    this.stop();
     clearTimeout(this.timer);
     this.socket?.close(1000, "client close");
   }
@@ -92,40 +102,63 @@ export class WSListener extends Emitter<WSEvents> {
     return true;
   }
 
+  private stop(): void {
+    this.wanted = false;
+    this.signal?.removeEventListener("abort", this.abort);
+  }
+
   private async dial(): Promise<void> {
     const generation = ++this.generation;
     const current = () => generation === this.generation;
-    let socket: Socket;
+    let connection: Connection;
     try {
-      socket = await connect(`${this.baseUrl.replace(/^http/, "ws")}${this.path}`, this.key);
+      connection = await connect(`${this.baseUrl.replace(/^http/i, "ws")}${this.path}`, this.key);
     } catch (error) {
       if (current() && this.wanted) this.ended(1006, "", asError(error));
       return;
     }
+    const { socket, beat } = connection;
     if (current()) this.socket = socket;
-    let opened = false;
+    let opened = 0;
     let trouble: Error | undefined;
-    socket.addEventListener("open", () => {
+    let beating: ReturnType<typeof setInterval> | undefined;
+    let over = false;
+    const end = (code: number, reason: string, late = false) => {
+      if (over) return;
+      over = true;
+      clearTimeout(opening);
+      clearInterval(beating);
       if (!current()) return;
-      opened = true;
-      this.delay = this.firstDelay;
+      this.socket = undefined;
+      // Two that take the agent from each other must not do so every second.
+      if (opened && (reason !== REPLACED || Date.now() - opened >= GOOD)) this.delay = this.firstDelay;
+      if (reason === REPLACED) trouble ??= new Error("another listener took this agent over; only one can listen at a time");
+      if (opened || late || !this.wanted) this.ended(code, reason, trouble);
+      else void this.refused(code, reason, trouble ?? new Error(`WebSocket connection failed (${code})`));
+    };
+    const opening = setTimeout(() => {
+      trouble = new Error(`WebSocket connection failed: no answer within ${OPENING / 1000} s`);
+      end(1006, "", true);
+      socket.close();
+    }, OPENING);
+    socket.addEventListener("open", () => {
+      if (over || !current()) return;
+      opened = Date.now();
+      clearTimeout(opening);
+      beating = setInterval(beat, BEAT);
       this.emit("open");
     });
     socket.addEventListener("message", ({ data }) => {
-      if (current() && this.wanted) this.received(data);
+      if (!over && current() && this.wanted) this.received(data);
     });
-    // Always followed by a close, which tells what happens next.
     socket.addEventListener("error", ({ message }) => {
       // Some platforms quote the URL, and with it the key.
       const said = message?.replace(/token=[^'"\s&]*/g, "token=…");
       trouble = new Error(`WebSocket connection failed${said ? `: ${said}` : ""}`);
+      // A close follows, which tells what happens next; in Node 22 not for a connection that was never made.
+      if (!opened) end(1006, "");
     });
-    socket.addEventListener("close", ({ code, reason }) => {
-      if (!current()) return;
-      this.socket = undefined;
-      if (opened || !this.wanted) this.ended(code, reason, trouble);
-      else void this.refused(code, reason, trouble ?? new Error(`WebSocket connection failed (${code})`));
-    });
+    socket.addEventListener("close", ({ code, reason }) => end(code || 1006, reason ?? ""));
     // Told to meanwhile.
     if (!current() || !this.wanted) socket.close(1000, "client close");
   }
@@ -136,7 +169,7 @@ export class WSListener extends Emitter<WSEvents> {
     try {
       const answer = await fetch(`${this.baseUrl}${this.path}`, {
         headers: { Authorization: `Bearer ${this.key}`, Accept: "application/problem+json" },
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(OPENING),
       });
       // 426 is what a good request gets that does not ask for an upgrade.
       if (answer.status !== 426 && !answer.ok) trouble = await failure(answer);
@@ -147,26 +180,32 @@ export class WSListener extends Emitter<WSEvents> {
   }
 
   private received(data: unknown): void {
+    let found: unknown;
     try {
-      const text = typeof data === "string" ? data : new TextDecoder().decode(data as ArrayBuffer);
-      this.emit("notification", JSON.parse(text) as WSNotification);
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      found = JSON.parse(typeof data === "string" ? data : new TextDecoder().decode(data as ArrayBuffer));
+    } catch {
       this.failed(new Error("a frame of the WebSocket is not JSON"), false);
+      return;
     }
+    const { message_id: id } = (found ?? {}) as Partial<WSNotification>;
+    if (id && typeof id === "string") this.emit("notification", found as WSNotification);
+    else this.failed(new Error("a frame of the WebSocket announces no message"), false);
   }
 
   private ended(code: number, reason: string, trouble?: Error): void {
     const final = trouble instanceof E2AApiError && FINAL.includes(trouble.statusCode);
     const goOn = !trouble || !this.wanted || this.failed(trouble, final);
-    this.emit("close", code, reason);
-    if (!this.wanted) return;
-    if (!this.reconnect || !goOn) {
-      this.wanted = false;
-      return;
+    if (this.wanted && this.reconnect && goOn) {
+      const asked = trouble instanceof E2AApiError ? (trouble.retryAfter ?? 0) * 1000 : 0;
+      // Not all at the same moment, after a server was restarted.
+      const pause = Math.max(this.delay * (0.75 + Math.random() / 4), Math.min(asked, this.longestDelay));
+      this.timer = setTimeout(() => void this.dial(), pause);
+      this.delay = Math.min(this.delay * 2, this.longestDelay);
+    } else if (this.wanted) {
+      this.stop();
     }
-    this.timer = setTimeout(() => void this.dial(), this.delay);
-    this.delay = Math.min(this.delay * 2, this.longestDelay);
+    // Last, so that whoever hears it may connect again or close.
+    this.emit("close", code, reason);
   }
 
   private get path(): string {
@@ -183,7 +222,8 @@ export class WSListener extends Emitter<WSEvents> {
  * (400).
  */
 export class WSStream extends WSListener implements AsyncIterableIterator<WSNotification> {
-  private readonly unread: WSNotification[] = [];
+  /** By their ids: what waits here is announced once more after each connect. */
+  private readonly unread = new Map<string, WSNotification>();
   private readonly waiting: Array<{
     resolve: (result: IteratorResult<WSNotification, undefined>) => void;
     reject: (error: Error) => void;
@@ -204,7 +244,7 @@ export class WSStream extends WSListener implements AsyncIterableIterator<WSNoti
       const waiter = this.waiting.shift();
       if (waiter) waiter.resolve({ done: false, value: notification });
       // Who only listens for events does not want them kept for a loop as well.
-      else if (this.looped || !this.listenerCount("notification")) this.unread.push(notification);
+      else if (this.looped || !this.listenerCount("notification")) this.keep(notification);
     }
     return super.emit(name, ...values);
   }
@@ -216,8 +256,10 @@ export class WSStream extends WSListener implements AsyncIterableIterator<WSNoti
 
   next(): Promise<IteratorResult<WSNotification, undefined>> {
     this.looped = true;
-    const notification = this.unread.shift();
-    if (notification) return Promise.resolve({ done: false, value: notification });
+    for (const [id, value] of this.unread) {
+      this.unread.delete(id);
+      return Promise.resolve({ done: false, value });
+    }
     if (this.reason) {
       const { reason } = this;
       this.reason = undefined;
@@ -228,7 +270,7 @@ export class WSStream extends WSListener implements AsyncIterableIterator<WSNoti
   }
 
   return(): Promise<IteratorResult<WSNotification, undefined>> {
-    this.unread.length = 0;
+    this.unread.clear();
     this.close();
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -238,13 +280,17 @@ export class WSStream extends WSListener implements AsyncIterableIterator<WSNoti
   }
 
   protected override failed(error: Error, final: boolean): boolean {
+    if (!final) return super.failed(error, final);
     this.emit("error", error);
-    if (!final) return true;
     const waiter = this.waiting.shift();
     if (waiter) waiter.reject(error);
     else this.reason = error;
     this.end();
     return false;
+  }
+
+  private keep(notification: WSNotification): void {
+    if (!this.unread.has(notification.message_id)) this.unread.set(notification.message_id, notification);
   }
 
   private end(): void {

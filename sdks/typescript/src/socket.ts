@@ -9,15 +9,33 @@ export interface Socket {
   addEventListener(type: "error", listener: (event: { message?: string }) => void): void;
 }
 
-type Constructor = new (url: string) => Socket;
+export interface Connection {
+  socket: Socket;
+  /** Called every now and then while it is open, so that a connection which is no longer there comes to its end. */
+  beat(): void;
+}
+
+type Constructor = new (url: string) => Socket & { send(data: string): void };
 
 /**
  * @param url - ws: or wss:, without a credential.
  * @param key - sent as a header where headers can be set, else as `?token=`: URLs end up in logs.
  */
-export async function connect(url: string, key: string): Promise<Socket> {
+export async function connect(url: string, key: string): Promise<Connection> {
   const Platform = (globalThis as { WebSocket?: Constructor }).WebSocket;
-  if (Platform) return new Platform(`${url}?token=${encodeURIComponent(key)}`);
+  if (Platform) {
+    const socket = new Platform(`${url}?token=${encodeURIComponent(key)}`);
+    // Platforms let nobody ping. The server ignores what it is sent; that nobody acknowledges it ends the connection.
+    return { socket, beat: () => socket.send("") };
+  }
   const { WebSocket } = await import("ws");
-  return new WebSocket(url, { headers: { Authorization: `Bearer ${key}` } }) as unknown as Socket;
+  const socket = new WebSocket(url, { headers: { Authorization: `Bearer ${key}` } });
+  let answered = true;
+  socket.on("pong", () => (answered = true));
+  const beat = () => {
+    if (!answered) return socket.terminate();
+    answered = false;
+    socket.ping();
+  };
+  return { socket: socket as unknown as Socket, beat };
 }

@@ -1,7 +1,7 @@
 // One HTTP request as the API wants it: key, JSON, deadline, and repetition where that cannot do harm twice.
 
-import { failure, type E2AApiError } from "./errors.js";
-import { uuid } from "./platform.js";
+import { decoded, failure, type E2AApiError } from "./errors.js";
+import { environment, uuid } from "./platform.js";
 
 export const DEFAULT_BASE_URL = "https://e2a.dev";
 export const DEFAULT_TIMEOUT = 30_000;
@@ -10,6 +10,10 @@ const DEFAULT_RETRIES = 2;
 /** Milliseconds before the first repetition; doubled for each further one. */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8_000;
+/** The longest that a server may ask for. */
+const LONGEST_WAIT = 60_000;
+/** What timers can count to. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 export type Query = Record<string, string | number | boolean | undefined>;
@@ -17,32 +21,34 @@ export type Query = Record<string, string | number | boolean | undefined>;
 /** Options of a single call. */
 export interface RequestOptions {
   /** Ends the call, and what it waits for. */
-  signal?: AbortSignal;
-  /** Milliseconds for the whole call, repetitions included; instead of the client's. */
-  timeout?: number;
+  signal?: AbortSignal | undefined;
+  /** Milliseconds for the whole call, repetitions included; instead of the client's. Infinity waits for ever. */
+  timeout?: number | undefined;
 }
 
 /** Options of a call that makes mail go out. */
 export interface SubmitOptions extends RequestOptions {
   /** Under which the server carries the request out once, however often it arrives; a fresh UUID when absent. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
 }
 
 export interface TransportOptions {
   /** Without trailing slash, and without /api/v1. */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
   /** Milliseconds for a whole call; 30,000 when absent. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** How often a request that failed for the moment is repeated if it is safe to; 2 when absent, 0 for never. */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** Instead of the platform's. */
-  fetch?: Fetch;
+  fetch?: Fetch | undefined;
 }
 
 export interface Call extends RequestOptions {
   query?: Query;
   body?: unknown;
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
+  /** Whether a repetition does no harm; reads and calls with a key need not say so. */
+  harmless?: boolean;
   headers?: Record<string, string>;
   /** Milliseconds that the server may take on purpose, on top of the timeout. */
   extra?: number;
@@ -57,10 +63,13 @@ export class Transport {
   private readonly retries: number;
   private readonly fetch: Fetch;
 
-  /** @param key - "" sends no credential. */
+  /**
+   * @param key - "" sends no credential.
+   * @throws Error a base URL that is none.
+   */
   constructor(key: string, options: TransportOptions = {}) {
     this.key = key;
-    this.baseUrl = (options.baseUrl ?? DEFAULT_BASE_URL).replace(/\/+$/, "");
+    this.baseUrl = baseOf(options.baseUrl);
     this.timeout = options.timeout ?? DEFAULT_TIMEOUT;
     this.retries = options.maxRetries ?? DEFAULT_RETRIES;
     this.fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
@@ -68,7 +77,7 @@ export class Transport {
 
   /** The JSON of a successful answer. */
   json<T>(method: string, path: string, call: Call = {}): Promise<T> {
-    return this.request(method, path, call, (response) => response.json() as Promise<T>);
+    return this.request(method, path, call, (response) => decoded<T>(response));
   }
 
   /** A successful answer whose body nobody needs. */
@@ -103,7 +112,7 @@ export class Transport {
   ): Promise<T> {
     const url = this.url(path, call.query);
     const init = this.init(method, call, deadline.signal);
-    const repeatable = method === "GET" || call.idempotencyKey !== undefined;
+    const repeatable = method === "GET" || call.harmless || call.idempotencyKey !== undefined;
     for (let attempt = 0; ; attempt++) {
       let refused: E2AApiError | undefined;
       try {
@@ -117,7 +126,7 @@ export class Transport {
         if (!repeatable || !passing || attempt >= this.retries || deadline.signal.aborted) throw error;
         const pause = refused?.retryAfter != null ? refused.retryAfter * 1000 : backoff(attempt);
         // Asked to wait for longer than the caller does: the caller decides.
-        if (!deadline.allows(pause)) throw error;
+        if (pause > LONGEST_WAIT || !deadline.allows(pause)) throw error;
         await sleep(pause + Math.random() * 100, deadline.signal);
       }
     }
@@ -144,25 +153,48 @@ export class Transport {
 
 /** The call options for something that must happen once: every repetition carries the same key. */
 export function once(options: SubmitOptions): SubmitOptions & { idempotencyKey: string } {
-  return { ...options, idempotencyKey: options.idempotencyKey ?? uuid() };
+  return { ...options, idempotencyKey: options.idempotencyKey || uuid() };
+}
+
+/**
+ * The given key, or that of the environment.
+ *
+ * @throws Error there is none.
+ */
+export function keyOf(given?: string): string {
+  const key = (given || environment("E2A_API_KEY")).trim();
+  if (!key) throw new Error("an API key is required: pass apiKey or set E2A_API_KEY");
+  return key;
+}
+
+/**
+ * Without trailing slashes. In a browser it may be a path, or empty: then it is the page's server.
+ *
+ * @throws Error it is no URL of HTTP.
+ */
+export function baseOf(given: string = DEFAULT_BASE_URL): string {
+  if (!/^(https?:\/\/|\/|$)/i.test(given)) {
+    throw new Error(`baseUrl must begin with http:// or https://, not ${JSON.stringify(given)}`);
+  }
+  return given.replace(/\/+$/, "");
 }
 
 /** A signal that ends when the caller's does or at a moment, whichever comes first. */
 class Deadline {
   readonly signal: AbortSignal;
   private readonly controller = new AbortController();
-  private readonly timer: ReturnType<typeof setTimeout>;
+  private readonly timer: ReturnType<typeof setTimeout> | undefined;
   private readonly abort = () => this.controller.abort(this.caller?.reason);
+  private readonly expire = () =>
+    this.controller.abort(new DOMException("the request took too long", "TimeoutError"));
 
   constructor(
     private readonly end: number,
     private readonly caller?: AbortSignal,
   ) {
     this.signal = this.controller.signal;
-    this.timer = setTimeout(
-      () => this.controller.abort(new DOMException("the request took too long", "TimeoutError")),
-      Math.max(0, end - Date.now()),
-    );
+    const left = end - Date.now();
+    if (left <= LONGEST_TIMER) this.timer = setTimeout(this.expire, left);
     if (caller?.aborted) this.abort();
     else caller?.addEventListener("abort", this.abort, { once: true });
   }

@@ -67,6 +67,7 @@ export type ListDelegationsResponse = Schemas["DelegationList"];
 
 export type Me = Schemas["WhoAmI"];
 export type Organisation = Schemas["OrganisationShape"];
+export type ListOrganisationsResponse = Schemas["OrganisationList"];
 export type Member = Schemas["Member"];
 export type Role = Member["role"];
 export type ListMembersResponse = Schemas["MemberList"];

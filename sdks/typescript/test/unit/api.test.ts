@@ -9,9 +9,11 @@ import {
   InvalidRequestError,
   NotFoundError,
   PermissionDeniedError,
+  QuotaExceededError,
   RateLimitError,
   ServerError,
   TimeoutError,
+  UnexpectedAnswerError,
 } from "../../src/index.js";
 import { answering, client, json, problem } from "./support.js";
 
@@ -36,6 +38,8 @@ describe("requests", () => {
     await api.sendTestEmail(bot);
     await api.listMessages(bot);
     await api.listMessages(bot, { status: "all", pageSize: 5, token: "t/1", from: "a+b@c.test" });
+    const since = new Date("2026-01-02T03:04:05Z");
+    await api.listMessages(bot, { conversationId: "c 1", since, until: "2026-02-01T00:00:00+01:00", sort: "desc" });
     await api.getMessage(bot, "msg_1/x");
     await api.replyToMessage(bot, "msg_1", { body: "b" });
     await api.sendEmail({ to: ["a@b.test"], subject: "s", body: "b" });
@@ -46,6 +50,7 @@ describe("requests", () => {
     await api.approveMessage("msg_1");
     await api.resendMessage("msg_1");
     await api.rejectMessage("msg_1");
+    await api.listOrganisations();
     await api.listKeys();
     expect(seen.map(({ method, url }) => `${method} ${url.pathname}${url.search}`)).toEqual([
       "GET /api/v1/agents",
@@ -55,6 +60,8 @@ describe("requests", () => {
       `POST ${AGENT}/test`,
       `GET ${AGENT}/messages`,
       `GET ${AGENT}/messages?status=all&from=a%2Bb%40c.test&page_size=5&token=t%2F1`,
+      `GET ${AGENT}/messages?conversation_id=c+1&since=2026-01-02T03%3A04%3A05.000Z` +
+        "&until=2026-02-01T00%3A00%3A00%2B01%3A00&sort=desc",
       `GET ${AGENT}/messages/msg_1%2Fx`,
       `POST ${AGENT}/messages/msg_1/reply`,
       "POST /api/v1/send",
@@ -65,11 +72,12 @@ describe("requests", () => {
       "POST /api/v1/messages/msg_1/approve",
       "POST /api/v1/messages/msg_1/resend",
       "POST /api/v1/messages/msg_1/reject",
+      "GET /api/v1/organisations",
       "GET /api/keys",
     ]);
     expect(seen.every(({ headers }) => headers.get("Authorization") === "Bearer e2a_key")).toBe(true);
-    expect(seen.at(-3)!.body).toEqual({});
-    expect(seen.at(-2)!.body).toEqual({ reason: "" });
+    expect(seen.at(-4)!.body).toEqual({});
+    expect(seen.at(-3)!.body).toEqual({ reason: "" });
   });
 
   it("never name the list above by an id made of dots", () => {
@@ -85,11 +93,28 @@ describe("requests", () => {
     const own = { filename: "b.txt", contentType: "text/plain", data: new Uint8Array([98]) };
     await agent.reply("msg_1", "b", { replyAll: true, wait: 0, attachments: [wire, own] });
     await agent.forward("msg_1", ["a@b.test"], { as: "attachment", includeAttachments: false });
-    const [send, reply, forward] = seen.map(({ body }) => body);
+    await agent.send(["a@b.test"], "s", "b", { replyToMessageId: "<m@b.test>" });
+    const [send, reply, forward, answer] = seen.map(({ body }) => body);
     expect(send).toEqual({ from: "bot@agents.test", to: ["a@b.test"], subject: "s", body: "b", cc: ["c@d.test"] });
     const files = [wire, { filename: "b.txt", content_type: "text/plain", data: "Yg==" }];
     expect(reply).toEqual({ body: "b", reply_all: true, wait: 0, attachments: files });
     expect(forward).toEqual({ to: ["a@b.test"], as: "attachment", include_attachments: false });
+    expect(answer).toMatchObject({ subject: "s", reply_to_message_id: "<m@b.test>" });
+  });
+
+  it("mean the client's agent, or the one that is named", async () => {
+    const { fetch, seen } = answering(() => json({ messages: [] }));
+    const bot = client(fetch);
+    await bot.getRawMessage("msg_1");
+    await bot.getAttachment("msg_1", 2, "peer@agents.test");
+    for await (const _ of bot.iterConversation("c/1", { pageSize: 7 }));
+    for await (const _ of bot.iterPendingMessages());
+    expect(seen.map(({ url }) => url.pathname + url.search)).toEqual([
+      `${AGENT}/messages/msg_1/raw`,
+      "/api/v1/agents/peer%40agents.test/messages/msg_1/attachments/2",
+      `${AGENT}/conversations/c%2F1?page_size=7`,
+      "/api/v1/messages?status=pending_approval",
+    ]);
   });
 
   it("for the deployment's information carry no key", async () => {
@@ -124,6 +149,22 @@ describe("requests", () => {
     expect(seen[0]!.headers.get("Authorization")).toBe("Bearer e2a_env");
   });
 
+  it("have a key without the line end that a file adds", async () => {
+    vi.stubEnv("E2A_API_KEY", "e2a_env\n");
+    const { fetch, seen } = answering(json({ agents: [] }));
+    await new E2AApi({ fetch }).listAgents();
+    expect(seen[0]!.headers.get("Authorization")).toBe("Bearer e2a_env");
+  });
+
+  it("go to an address of HTTP, or in a browser to the page's server", () => {
+    for (const baseUrl of ["localhost:8080", "ftp://e2a.test", "e2a.test"]) {
+      expect(() => client(undefined, { baseUrl })).toThrow("baseUrl must begin with http:// or https://");
+    }
+    for (const [baseUrl, expected] of [["/", ""], ["", ""], ["/mail/", "/mail"], ["HTTPS://e2a.test//", "HTTPS://e2a.test"]]) {
+      expect(client(undefined, { baseUrl }).api.baseUrl).toBe(expected);
+    }
+  });
+
   it("need an agent where one is meant", async () => {
     vi.stubEnv("E2A_AGENT_EMAIL", "");
     const nobody = client(undefined, { agentEmail: "" });
@@ -141,9 +182,11 @@ describe("errors", () => {
   it.each([
     [400, InvalidRequestError],
     [401, AuthenticationError],
+    [402, QuotaExceededError],
     [403, PermissionDeniedError],
     [404, NotFoundError],
     [409, ConflictError],
+    [410, NotFoundError],
     [412, ConflictError],
     [413, InvalidRequestError],
     [422, InvalidRequestError],
@@ -171,6 +214,20 @@ describe("errors", () => {
     expect(error).toMatchObject({ message: "e2a API error (404): agent not found", requestId: "r2", code: "" });
   });
 
+  it("show the title of a problem without details", async () => {
+    const { fetch } = answering(problem(400, "bad", "", { title: "Bad Request" }));
+    await expect(client(fetch).getAgent()).rejects.toThrow("e2a API error (400): Bad Request");
+  });
+
+  it("tell an answer that no e2a server gives", async () => {
+    const { fetch } = answering(() => new Response("<html>", { headers: { "X-Request-Id": "r3" } }));
+    for (const call of [client(fetch).getAgent(), client(fetch).waitForMessage({ timeout: 0 })]) {
+      const error = await call.catch((thrown: UnexpectedAnswerError) => thrown);
+      expect(error).toBeInstanceOf(UnexpectedAnswerError);
+      expect(error).toMatchObject({ statusCode: 200, requestId: "r3", message: expect.stringContaining("is baseUrl right?") });
+    }
+  });
+
   it("say when to come back", async () => {
     const answer = () => problem(429, "rate_limited", "slow down");
     const limited = answer();
@@ -180,18 +237,24 @@ describe("errors", () => {
     expect(error).toMatchObject({ retryAfter: 60 });
     // Longer than the call may take: not waited for.
     expect(seen).toHaveLength(1);
+    limited.headers.set("Retry-After", "61");
+    await expect(client(fetch, { timeout: Infinity }).api.listAgents()).rejects.toThrow(RateLimitError);
+    expect(seen).toHaveLength(2);
   });
 });
 
 describe("repetition", () => {
   const down = () => problem(503, "unavailable", "away");
+  /** Asks for a repetition at once. */
+  const busy = () => {
+    const answer = down();
+    answer.headers.set("Retry-After", "0");
+    return answer;
+  };
 
   it("makes up for what passes, with the same key", async () => {
-    vi.useFakeTimers();
-    const { fetch, seen } = answering(new TypeError("fetch failed"), down(), json(SENT));
-    const sent = client(fetch).send(["a@b.test"], "s", "b");
-    await vi.runAllTimersAsync();
-    expect((await sent).message_id).toBe("msg_1");
+    const { fetch, seen } = answering(new TypeError("fetch failed"), busy(), json(SENT));
+    expect((await client(fetch).send(["a@b.test"], "s", "b")).message_id).toBe("msg_1");
     const keys = seen.map(({ headers }) => headers.get("Idempotency-Key"));
     expect(keys).toHaveLength(3);
     expect(new Set(keys).size).toBe(1);
@@ -202,12 +265,26 @@ describe("repetition", () => {
     const { fetch, seen } = answering(json(SENT));
     const agent = client(fetch);
     await agent.send(["a@b.test"], "s", "b");
-    await agent.reply("msg_1", "b");
+    await agent.reply("msg_1", "b", { idempotencyKey: "" });
     await agent.approveMessage("msg_1", {}, { idempotencyKey: "mine" });
     await agent.registerAgent({ slug: "x" });
     const keys = seen.map(({ headers }) => headers.get("Idempotency-Key"));
     expect(keys[2]).toBe("mine");
     expect(new Set(keys).size).toBe(4);
+    expect(keys.every((key) => key)).toBe(true);
+  });
+
+  it.each([
+    ["claiming a domain", (agent: E2AClient) => agent.registerDomain("a.test")],
+    ["proving it", (agent: E2AClient) => agent.verifyDomain("a.test")],
+    ["changing its key", (agent: E2AClient) => agent.rotateDomainKey("a.test")],
+    ["suppressing an address", (agent: E2AClient) => agent.api.addSuppression("a@b.test")],
+    ["renaming", (agent: E2AClient) => agent.api.renameOrganisation("n")],
+    ["changing a role", (agent: E2AClient) => agent.api.changeRole("user_1", "admin")],
+  ])("is for what comes to the same when it is asked for twice: %s", async (_, call) => {
+    const { fetch, seen } = answering(busy(), json({}));
+    await call(client(fetch));
+    expect(seen).toHaveLength(2);
   });
 
   it.each([
@@ -215,22 +292,20 @@ describe("repetition", () => {
     ["DELETE", (agent: E2AClient) => agent.deleteAgent()],
     ["POST", (agent: E2AClient) => agent.rejectMessage("msg_1")],
   ])("leaves alone what could happen twice: %s", async (_, call) => {
-    const { fetch, seen } = answering(down());
+    const { fetch, seen } = answering(busy());
     await expect(call(client(fetch))).rejects.toThrow(ServerError);
     expect(seen).toHaveLength(1);
   });
 
   it("ends: after two, or with the time", async () => {
-    vi.useFakeTimers();
-    const { fetch, seen } = answering(down());
-    const all = expect(client(fetch).api.listAgents()).rejects.toThrow(ServerError);
-    await vi.runAllTimersAsync();
-    await all;
+    const { fetch, seen } = answering(busy());
+    await expect(client(fetch).api.listAgents()).rejects.toThrow(ServerError);
     expect(seen).toHaveLength(3);
-    const short = expect(client(fetch, { timeout: 100 }).api.listAgents()).rejects.toThrow(ServerError);
-    await vi.runAllTimersAsync();
-    await short;
-    expect(seen).toHaveLength(4);
+    const later = down();
+    later.headers.set("Retry-After", "30");
+    const short = answering(later);
+    await expect(client(short.fetch, { timeout: 29_000 }).api.listAgents()).rejects.toThrow(ServerError);
+    expect(short.seen).toHaveLength(1);
   });
 
   it("is not for a deployment that cannot send", async () => {
@@ -253,6 +328,15 @@ describe("time", () => {
     const { fetch } = answering(never);
     const error = await client(fetch, { timeout: 20 }).api.listAgents().catch((thrown: Error) => thrown);
     expect(error).toMatchObject({ name: "TimeoutError" });
+  });
+
+  it("is without end when the timeout is", async () => {
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    for (const timeout of [Infinity, 2 ** 31]) {
+      const { fetch } = answering(json({ agents: [] }));
+      expect(await client(fetch, { timeout }).api.listAgents()).toEqual({ agents: [] });
+    }
+    expect(timers).not.toHaveBeenCalled();
   });
 
   it("ends a call when the caller's signal does", async () => {
@@ -333,5 +417,40 @@ describe("waiting for a message", () => {
   it("is an error when none came in time", async () => {
     const { fetch } = answering(new Response(null, { status: 204, headers: { "X-E2A-Cursor": "5" } }));
     await expect(client(fetch).waitForMessage({ timeout: 0 })).rejects.toBeInstanceOf(TimeoutError);
+  });
+});
+
+describe("waiting for an outcome", () => {
+  const state = (status: string) => json({ id: "msg_1", status });
+
+  it("looks again until the message is decided", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { fetch, seen } = answering(state("pending_approval"), state("queued"), state("sent"));
+    const outcome = client(fetch).waitForOutcome("msg_1");
+    let found: { status: string } | undefined;
+    void outcome.then((result) => (found = result));
+    while (!found) {
+      // A body may take several turns to be read; only then there is a pause to be gone through.
+      await new Promise((resolve) => setImmediate(resolve));
+      vi.advanceTimersByTime(500);
+    }
+    expect(found.status).toBe("sent");
+    expect(seen.map(({ url }) => url.pathname)).toEqual(Array(3).fill("/api/v1/messages/msg_1"));
+  });
+
+  it("is an error while the message is still held", async () => {
+    const { fetch } = answering(state("pending_approval"));
+    const failed = client(fetch).waitForOutcome("msg_1", { timeout: 0 });
+    await expect(failed).rejects.toBeInstanceOf(TimeoutError);
+    await expect(failed).rejects.toThrow("the message is pending_approval after 0 ms");
+  });
+
+  it("ends with the signal", async () => {
+    const controller = new AbortController();
+    const { fetch } = answering(() => {
+      setImmediate(() => controller.abort(new Error("enough")));
+      return state("queued");
+    });
+    await expect(client(fetch).waitForOutcome("msg_1", { signal: controller.signal })).rejects.toThrow("enough");
   });
 });

@@ -1,5 +1,5 @@
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 
@@ -15,13 +15,17 @@ class Fake {
   readonly sockets: WebSocket[] = [];
   /** Status of the handshake, and of ordinary requests; 426 is what those get when all is well. */
   refusal = 0;
+  /** Headers of a refusal. */
+  more: Record<string, string> = {};
   private readonly http: Server = createServer((_, response) => {
-    response.writeHead(this.refusal || 426, { "Content-Type": "text/plain" }).end("refused\n");
+    response.writeHead(this.refusal || 426, { "Content-Type": "text/plain", ...this.more }).end("refused\n");
   });
-  private readonly ws = new WebSocketServer({ noServer: true });
+  private readonly ws: WebSocketServer;
   private arrivals: Array<(socket: WebSocket) => void> = [];
 
-  constructor() {
+  /** @param autoPong - false leaves pings without an answer. */
+  constructor(autoPong = true) {
+    this.ws = new WebSocketServer({ noServer: true, autoPong });
     this.http.on("upgrade", (request, socket, head) => {
       this.asked.push({ url: request.url!, authorization: request.headers.authorization });
       if (this.refusal) return socket.end(`HTTP/1.1 ${this.refusal} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
@@ -53,13 +57,28 @@ const cleanups: Array<() => unknown> = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   vi.unstubAllGlobals();
+  vi.useRealTimers();
   vi.restoreAllMocks();
 });
 
-async function server(): Promise<{ fake: Fake; baseUrl: string }> {
-  const fake = new Fake();
+async function server(fake = new Fake()): Promise<{ fake: Fake; baseUrl: string }> {
   cleanups.push(() => fake.stop());
   return { fake, baseUrl: await fake.start() };
+}
+
+/** The address of a server that does this with every connection, and does not speak HTTP. */
+async function tcp(accepted: (socket: Socket) => void): Promise<string> {
+  const sockets: Socket[] = [];
+  const listening = createTcpServer((socket) => {
+    sockets.push(socket.on("error", () => {}));
+    accepted(socket);
+  });
+  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    listening.close();
+  });
+  return `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
 }
 
 function stream(baseUrl: string, more = {}): WSStream {
@@ -72,13 +91,17 @@ function notice(id: string): string {
   return JSON.stringify({ message_id: id, from: "ana@corp.test", recipient: AGENT, subject: "s", received_at: "t" });
 }
 
-const event = (source: WSListener, name: "open" | "close" | "error") =>
+const event = (source: WSListener, name: "open" | "close" | "error" | "notification") =>
   new Promise<unknown[]>((resolve) => source.once(name, (...values: unknown[]) => resolve(values)));
+
+/** This platform's own, where it has one (Node 22 and later). */
+const own = globalThis.WebSocket;
 
 describe.each([
   ["the ws package", undefined],
-  ["the platform", WebSocket],
-])("a socket of %s", (kind, Platform) => {
+  ["a platform", WebSocket],
+  ...(own ? ([["this platform", own]] as const) : []),
+] as const)("a socket of %s", (kind, Platform) => {
   const use = () => vi.stubGlobal("WebSocket", Platform);
 
   it("loops over announcements in their order, across a lost connection", async () => {
@@ -128,9 +151,32 @@ describe.each([
     const live = stream(baseUrl);
     const next = live.next();
     await event(live, "error");
+    live.on("error", () => {});
     fake.refusal = 0;
     (await fake.arrival()).send(notice("1"));
     expect((await next).value!.message_id).toBe("1");
+  });
+
+  it("goes on trying while every connection is dropped", async () => {
+    use();
+    const live = stream(await tcp((socket) => socket.destroy()));
+    const errors: string[] = [];
+    live.on("error", (error) => errors.push(error.message));
+    expect(await event(live, "close")).toEqual([1006, ""]);
+    await event(live, "close");
+    expect(errors).toHaveLength(2);
+    expect(errors[1]).toContain("WebSocket connection failed");
+  });
+
+  it("is closed while it is being opened, and says so", async () => {
+    use();
+    const { fake, baseUrl } = await server();
+    const live = stream(baseUrl);
+    const closed = event(live, "close");
+    await vi.waitFor(() => expect(fake.asked).toHaveLength(1));
+    live.close();
+    expect([1000, 1006]).toContain((await closed)[0]);
+    expect(await live.next()).toEqual({ done: true, value: undefined });
   });
 
   it("says good-bye with 1000 when the loop is left", async () => {
@@ -161,6 +207,61 @@ describe("a stream", () => {
     socket.send(notice("1"));
     expect(String((await failed)[0])).toContain("not JSON");
     expect((await live.next()).value!.message_id).toBe("1");
+  });
+
+  it("skips a frame that announces nothing", async () => {
+    const { fake, baseUrl } = await server();
+    const arrival = fake.arrival();
+    const live = stream(baseUrl);
+    const errors: string[] = [];
+    live.on("error", (error) => errors.push(error.message));
+    const socket = await arrival;
+    for (const frame of ["null", "[]", "7", "{}", '{"message_id":""}', notice("1")]) socket.send(frame);
+    expect((await live.next()).value!.message_id).toBe("1");
+    expect(errors).toHaveLength(5);
+    expect(new Set(errors)).toEqual(new Set(["a frame of the WebSocket announces no message"]));
+  });
+
+  it("keeps a message that waits to be taken once, however often it is announced", async () => {
+    const { fake, baseUrl } = await server();
+    const first = fake.arrival();
+    const live = stream(baseUrl);
+    const socket = await first;
+    const second = fake.arrival();
+    for (const id of ["1", "2"]) socket.send(notice(id));
+    socket.close(1001);
+    const again = await second;
+    for (const id of ["1", "2", "3"]) again.send(notice(id));
+    again.close(1001);
+    await fake.arrival();
+    const ids = [];
+    for await (const { message_id } of live) {
+      ids.push(message_id);
+      if (message_id === "3") break;
+    }
+    expect(ids).toEqual(["1", "2", "3"]);
+  });
+
+  it("warns of trouble that nobody listens for, and goes on", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { fake, baseUrl } = await server();
+    fake.refusal = 503;
+    const live = stream(baseUrl);
+    const next = live.next();
+    await event(live, "close");
+    fake.refusal = 0;
+    (await fake.arrival()).send(notice("1"));
+    expect((await next).value!.message_id).toBe("1");
+    expect(warn.mock.calls[0]![0]).toContain("e2a API error (503)");
+  });
+
+  it("leaves a signal alone once it is closed", async () => {
+    const { baseUrl } = await server();
+    const { signal } = new AbortController();
+    const [added, removed] = [vi.spyOn(signal, "addEventListener"), vi.spyOn(signal, "removeEventListener")];
+    stream(baseUrl, { signal }).close();
+    expect(removed.mock.calls).toEqual(added.mock.calls);
+    expect(added).toHaveBeenCalledTimes(1);
   });
 
   it("ends with the signal", async () => {
@@ -228,6 +329,141 @@ describe("a listener", () => {
     expect(fake.asked).toHaveLength(2);
   });
 
+  it("may be told to connect again when it hears that it is closed", async () => {
+    const { fake, baseUrl } = await server();
+    const live = listener(baseUrl, { reconnect: false });
+    live.once("close", () => live.connect());
+    const first = fake.arrival();
+    live.connect();
+    const socket = await first;
+    const second = fake.arrival();
+    socket.close(1001);
+    await second;
+    expect(fake.asked).toHaveLength(2);
+  });
+
+  it("tries again where a failed handshake is an error and no close, as in Node 22", async () => {
+    class Terse extends EventTarget {
+      static made = 0;
+      constructor() {
+        super();
+        Terse.made++;
+        setImmediate(() => this.dispatchEvent(new Event("error")));
+      }
+
+      close(): void {
+        this.dispatchEvent(new Event("error"));
+      }
+    }
+    vi.stubGlobal("WebSocket", Terse);
+    const live = listener("http://127.0.0.1:9");
+    live.on("error", () => {});
+    live.connect();
+    await event(live, "close");
+    await event(live, "close");
+    expect(Terse.made).toBe(2);
+    live.connect();
+    live.close();
+  });
+
+  it("gives up a handshake that nobody answers, and tries again", async () => {
+    vi.stubGlobal("WebSocket", undefined);
+    let connected = () => {};
+    const connection = () => new Promise<void>((resolve) => (connected = resolve));
+    const live = listener(await tcp(() => connected()));
+    const failed = event(live, "error");
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const first = connection();
+    live.connect();
+    await first;
+    vi.advanceTimersByTime(10_000);
+    expect(String((await failed)[0])).toContain("no answer within 10 s");
+    live.on("error", () => {});
+    const second = connection();
+    vi.advanceTimersByTime(1_000);
+    await second;
+  });
+
+  it("ends a connection whose other side is gone without a word", async () => {
+    vi.stubGlobal("WebSocket", undefined);
+    const { fake, baseUrl } = await server(new Fake(false));
+    const live = listener(baseUrl);
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const arrival = fake.arrival();
+    const opened = event(live, "open");
+    live.connect();
+    const socket = await arrival;
+    await opened;
+    const pinged = new Promise((resolve) => socket.on("ping", resolve));
+    vi.advanceTimersByTime(20_000);
+    await pinged;
+    const closed = event(live, "close");
+    vi.advanceTimersByTime(20_000);
+    expect((await closed)[0]).toBe(1006);
+  });
+
+  it("keeps a connection that answers, and writes to it where it cannot ping", async () => {
+    const { fake, baseUrl } = await server();
+    for (const [Platform, sign] of [
+      [undefined, "ping"],
+      [WebSocket, "message"],
+    ] as const) {
+      vi.stubGlobal("WebSocket", Platform);
+      vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+      const live = listener(baseUrl);
+      const closed = vi.fn();
+      live.on("close", closed);
+      const arrival = fake.arrival();
+      const opened = event(live, "open");
+      live.connect();
+      const socket = await arrival;
+      await opened;
+      for (let beat = 0; beat < 3; beat++) {
+        const seen = new Promise((resolve) => socket.once(sign, resolve));
+        vi.advanceTimersByTime(20_000);
+        await seen;
+        // Whatever answers the ping is there before what is sent after it.
+        const heard = event(live, "notification");
+        socket.send(notice(String(beat)));
+        await heard;
+      }
+      expect(closed).not.toHaveBeenCalled();
+      const last = event(live, "close");
+      live.close();
+      await last;
+      vi.useRealTimers();
+    }
+  });
+
+  it("does not take the agent back every second from another that took it over", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const { fake, baseUrl } = await server();
+    const pauses = vi.spyOn(globalThis, "setTimeout");
+    const live = listener(baseUrl, { reconnectDelay: 3, maxBackoffMs: 13 });
+    const errors: string[] = [];
+    live.on("error", (error) => errors.push(error.message));
+    live.connect();
+    for (let round = 0; round < 4; round++) {
+      const closed = event(live, "close");
+      (await fake.arrival()).close(1008, "replaced by new connection");
+      await closed;
+    }
+    const ours = pauses.mock.calls.map(([, delay]) => delay).filter((delay) => [3, 6, 12, 13].includes(delay!));
+    expect(ours).toEqual([3, 6, 12, 13]);
+    expect(errors[0]).toContain("only one can listen");
+  });
+
+  it("waits for as long as a server asks that is busy, within its own limit", async () => {
+    const { fake, baseUrl } = await server();
+    Object.assign(fake, { refusal: 429, more: { "Retry-After": "60" } });
+    const pauses = vi.spyOn(globalThis, "setTimeout");
+    const live = listener(baseUrl, { reconnectDelay: 1, maxBackoffMs: 77_000 });
+    live.on("error", () => {});
+    live.connect();
+    await event(live, "close");
+    expect(pauses.mock.calls.map(([, delay]) => delay)).toContain(60_000);
+  });
+
   it("shows no key in what it says of a failure", async () => {
     class Talkative extends EventTarget {
       constructor(url: string) {
@@ -252,6 +488,7 @@ describe("a listener", () => {
   it("waits longer and longer between attempts, up to a limit, and starts over once connected", async () => {
     const { fake, baseUrl } = await server();
     fake.refusal = 503;
+    vi.spyOn(Math, "random").mockReturnValue(1);
     const pauses = vi.spyOn(globalThis, "setTimeout");
     const live = listener(baseUrl, { reconnectDelay: 3, maxBackoffMs: 13 });
     live.on("error", () => {});
