@@ -5,6 +5,7 @@ The question goes to the person by mail; what the mail links to is with nobody e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -72,11 +73,14 @@ class Recipients(Protocol):
     async def recipient(self, address: str) -> Recipient | None: ...
 
 
-async def delegated(cur: Cursor, agent_id: str, on_behalf_of: str) -> str:
-    """``Facts.delegation`` for what an agent sends now; ``""`` when it acts for nobody, or for several and
+async def delegated(cur: Cursor, wanted: Sequence[tuple[str, str]]) -> list[str]:
+    """``Facts.delegation`` for what agents send now; ``""`` for one that acts for nobody, or for several and
     ``on_behalf_of`` names none of them.
+
+    :param wanted: for each message its agent and ``on_behalf_of``.
     """
-    return statement(agent_id, await store.persons_of(cur, agent_id), on_behalf_of)
+    persons = await store.persons_of(cur, [agent_id for agent_id, _ in wanted])
+    return [statement(agent_id, persons[agent_id], on_behalf_of) for agent_id, on_behalf_of in wanted]
 
 
 class Delegations:

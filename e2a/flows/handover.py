@@ -5,7 +5,7 @@ Nobody has to be believed: who sends is known. The copy says so with the sender'
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -22,8 +22,9 @@ from .ports import Now
 #: What the hand-over says of itself where mail from outside has SPF and DKIM results.
 INTERNAL_CHECK = "spf=none; dkim=none; internal=pass"
 
-#: ``(cur, agent_id, on_behalf_of)`` to the text of ``Facts.delegation``; ``""`` when the agent acts for nobody.
-Delegated = Callable[[Cursor, str, str], Awaitable[str]]
+#: ``(cur, [(agent_id, on_behalf_of), ...])`` to the text of ``Facts.delegation`` for each; ``""`` for an agent that
+#: acts for nobody.
+Delegated = Callable[[Cursor, Sequence[tuple[str, str]]], Awaitable[list[str]]]
 
 
 #: ``(cur, agent_ids, size)`` to those of these agents that have no room for a message of that size.
@@ -37,9 +38,9 @@ async def nobody_is_full(cur: Cursor, agent_ids: Iterable[str], size: int) -> fr
     return frozenset()
 
 
-async def nobody_delegates(cur: Cursor, agent_id: str, on_behalf_of: str) -> str:
+async def nobody_delegates(cur: Cursor, wanted: Sequence[tuple[str, str]]) -> list[str]:
     """A ``Delegated`` for when there are no delegations."""
-    return ""
+    return [""] * len(wanted)
 
 
 class HandOver:
@@ -62,38 +63,43 @@ class HandOver:
         self._random = random
         self._usage = usage
 
-    async def deliver(self, cur: Cursor, prepared: Prepared) -> Mapping[str, Missed]:
-        """A copy for each recipient that is an agent here. It stores the bytes as well, unless they go to people too,
-        and then they must be stored already.
+    async def deliver(self, cur: Cursor, group: Sequence[Prepared]) -> dict[str, dict[str, Missed]]:
+        """Of each message a copy for each recipient that is an agent here. It stores the bytes as well, unless they go
+        to people too, and then they must be stored already.
 
         It locks mailboxes, so nothing else may have been written for an agent in the transaction of ``cur``.
 
-        :returns: the addresses that have no copy, and why.
+        :param group: a test stands alone.
+        :returns: by message id the addresses that have no copy, and why.
         """
-        local = [(target.address, target.local) for target in prepared.targets if target.local is not None]
-        if not local:
-            return {}
-        full = await self._full(cur, [recipient.agent_id for _, recipient in local], len(prepared.raw))
-        missed: dict[str, Missed] = {address: "full" for address, one in local if one.agent_id in full}
-        local = [(address, one) for address, one in local if one.agent_id not in full]
+        missed: dict[str, dict[str, Missed]] = {prepared.message.id: {} for prepared in group}
+        local = [prepared for prepared in group if any(target.local is not None for target in prepared.targets)]
         if not local:
             return missed
-        message = prepared.message
-        assert message.raw_id is not None
         # A test comes from the deployment, which is no agent.
-        test = message.message_type == "test"
-        facts = Facts(
-            verified=True,
-            sender=message.sender if test else message.agent_id,
-            entity_type="human" if test else "agent",
-            domain_check=INTERNAL_CHECK,
-            body_hash=prepared.body_hash,
-            delegation="" if test else await self._delegated(cur, message.agent_id, message.on_behalf_of),
-        )
-        rows = {address: self._copy(prepared, address, recipient, facts) for address, recipient in local}
-        mail = IntakeMail(message.raw_id, prepared.raw, tuple(rows.values()), raw_stored=prepared.to_people)
-        outcomes = await intake.store_group(cur, [mail], self._usage and not test)
-        missed |= {address: "gone" for address, row in rows.items() if outcomes[row.id] is intake.Outcome.GONE}
+        agents = [prepared.message for prepared in local if prepared.message.message_type != "test"]
+        texts = await self._delegated(cur, [(message.agent_id, message.on_behalf_of) for message in agents])
+        delegations = {message.id: text for message, text in zip(agents, texts, strict=True)}
+        mails: dict[str, IntakeMail] = {}
+        for prepared in local:
+            message = prepared.message
+            reached = {target.address: target.local for target in prepared.targets if target.local is not None}
+            full = await self._full(cur, [one.agent_id for one in reached.values()], len(prepared.raw))
+            missed[message.id] = {address: "full" for address, one in reached.items() if one.agent_id in full}
+            facts = _facts(prepared, delegations.get(message.id, ""))
+            rows = tuple(
+                self._copy(prepared, address, recipient, facts)
+                for address, recipient in reached.items()
+                if recipient.agent_id not in full
+            )
+            if rows:
+                assert message.raw_id is not None
+                mails[message.id] = IntakeMail(message.raw_id, prepared.raw, rows, raw_stored=prepared.to_people)
+        if mails:
+            outcomes = await intake.store_group(cur, list(mails.values()), self._usage and bool(agents))
+            for message_id, mail in mails.items():
+                gone = (row.recipient for row in mail.rows if outcomes[row.id] is intake.Outcome.GONE)
+                missed[message_id] |= dict.fromkeys(gone, "gone")
         return missed
 
     def _copy(self, prepared: Prepared, address: str, recipient: Recipient, facts: Facts) -> IntakeRow:
@@ -118,6 +124,19 @@ class HandOver:
             expires_at=moment + RETENTION,
             automation=message.automation,
         )
+
+
+def _facts(prepared: Prepared, delegation: str) -> Facts:
+    message = prepared.message
+    test = message.message_type == "test"
+    return Facts(
+        verified=True,
+        sender=message.sender if test else message.agent_id,
+        entity_type="human" if test else "agent",
+        domain_check=INTERNAL_CHECK,
+        body_hash=prepared.body_hash,
+        delegation=delegation,
+    )
 
 
 def _internal(sender: str) -> dict[str, Any]:

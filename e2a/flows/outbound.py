@@ -13,15 +13,16 @@ from datetime import timedelta
 
 from e2a.core import ids
 from e2a.core.entities import Agent, OutboundMessage, OutboundRecipient, Principal
-from e2a.core.errors import BadRequest, Forbidden, NotFound, RecipientSuppressed, SendingNotConfigured, TooManyRequests
+from e2a.core.errors import (
+    NotFound,
+    SendingNotConfigured,
+)
 from e2a.core.mail.conversations import ConversationMac
 from e2a.core.rules import limits as rules
 from e2a.core.rules.drafts import Draft
 from e2a.core.rules.idempotency import Once
-from e2a.core.rules.limits import Allowance
-from e2a.store import admission, conversations, idempotency, intake, limits, suppressions
+from e2a.store import idempotency, intake, suppressions
 from e2a.store import outbound as store
-from e2a.store.admission import Admission, Candidate
 from e2a.store.changes import tell
 from e2a.store.retention import forget_raws
 from e2a.store.rows import Cursor
@@ -30,8 +31,8 @@ from .composing import Composer, Prepared, Recipients, Senders, Target
 from .handover import Delegated, Full, HandOver, Missed, nobody_delegates, nobody_is_full
 from .outcomes import Outcomes, Submitted, load_submitted
 from .ports import Cpu, Now, Transactions
-from .quotas import count_message
 from .scope import covers
+from .submission import Submission, Submissions, check_domain, refuse
 
 __all__ = ["Outbound", "Prepared", "Target"]
 
@@ -81,7 +82,6 @@ class Outbound:
         delegated: Delegated = nobody_delegates,
         held: Held = nobody_reviews,
     ) -> None:
-        self._database = database
         self._outcomes = outcomes
         self._system_agent, self._system_organisation = system_agent
         self._composer = Composer(
@@ -96,12 +96,12 @@ class Outbound:
             reaches_people=reaches_people,
             max_message_bytes=max_message_bytes,
         )
-        self._delegated = delegated
         self._hand_over = HandOver(delegated, now=now, random=random, usage=usage, full=full)
-        self._limit = limit
-        self._quotas = quotas or rules.Quotas()
         self._usage = usage
         self.held = held
+        self._submissions = Submissions(
+            database, self._release, self._hold, delegated, limit=limit, quotas=quotas or rules.Quotas()
+        )
         #: Whether the deployment itself can write to people.
         self.sends_system_mail = reaches_people and bool(sender_domain)
         #: The addresses that lead back to an agent, by its id.
@@ -123,10 +123,10 @@ class Outbound:
         :raises KeyReuse: the request's key came with another request.
         :raises NotFound: the agent was deleted meanwhile.
         """
-        _check_domain(agent)
+        check_domain(agent)
         prepared = await self.prepare(agent, draft)
         with self._outcomes.watch(prepared.message.id) as watch:
-            submitted = await self._database.run("submit", self._submit, agent, prepared, once)
+            submitted = await self._submissions.store(Submission(agent, prepared, once))
             if not submitted.replayed:
                 return replace(await watch.settled(submitted, wait), allowance=submitted.allowance)
         return await self.settled(submitted, wait)
@@ -151,72 +151,30 @@ class Outbound:
             raise NotFound
         return replace(found, replayed=True)
 
-    async def _submit(self, cur: Cursor, agent: Agent, prepared: Prepared, once: Once | None) -> Submitted:
-        message = prepared.message
-        earlier = None if once is None else await idempotency.claim(cur, once, message.id)
-        if earlier is not None:
-            found = await load_submitted(cur, earlier)
-            if found is None:
-                raise NotFound
-            return replace(found, replayed=True)
-        current, allowance = await self._admit(cur, agent, prepared)
-        held = current.hitl_enabled
-        submitted = await (self._hold(cur, current, prepared) if held else self._release(cur, prepared))
-        if prepared.answers and message.conversation_id is not None:
-            await conversations.adopt(cur, agent.id, prepared.answers, message.conversation_id)
-        return replace(submitted, allowance=allowance)
-
-    async def _admit(self, cur: Cursor, agent: Agent, prepared: Prepared) -> tuple[Agent, Allowance]:
-        """Count the message, unless something stands in its way.
-
-        :returns: the agent as it is now, and how it stands with its limit.
-        :raises: what ``submit`` says.
-        """
-        message = prepared.message
-        since = message.created_at - timedelta(seconds=rules.CONVERSATION_SECONDS)
-        found = await admission.admit(
-            cur,
-            Candidate(
-                organisation_id=agent.organisation_id,
-                agent_id=agent.id,
-                recipients=[target.address for target in prepared.targets],
-                conversation_id=None if prepared.new_conversation else message.conversation_id,
-                after_id=store.later_than(since),
-                most=rules.CONVERSATION_SENDS,
-            ),
-            self._limit,
-        )
-        if found.agent is None:
-            raise NotFound
-        _check_domain(found.agent)
-        if message.on_behalf_of and not await self._delegated(cur, agent.id, message.on_behalf_of):
-            raise BadRequest("the agent does not act for this person", field="on_behalf_of")
-        found.allowance.check()
-        _break_loop(message, found)
-        # Also before it is held: what cannot be sent now is not put before a reviewer.
-        _refuse(found.suppressed)
-        if prepared.answers and prepared.new_conversation:
-            # A program that answers everything, and whose mail joins no conversation, is known by its address alone.
-            limit = rules.AUTO_ANSWERS if message.automation.is_auto else rules.ANSWERS
-            await limits.charge(cur, limit, f"{agent.id} {next(iter((*message.to, *message.cc)))}")
-        if message.message_type != "test":
-            await count_message(cur, agent.organisation_id, found.own_quota, self._quotas)
-        return found.agent, found.allowance
-
-    async def _hold(self, cur: Cursor, agent: Agent, prepared: Prepared) -> Submitted:
-        message = replace(
-            prepared.message,
-            status="pending_approval",
-            approval_expires_at=prepared.message.created_at + timedelta(seconds=agent.hitl_ttl_seconds),
-            expiration_action=agent.hitl_expiration_action,
-        )
-        assert message.raw_id is not None
-        await intake.add_raw(cur, message.raw_id, prepared.raw)
-        await store.add_outbound(cur, message)
-        # For those who watch the queue of reviews.
-        await tell(cur, "outbound", [message.id])
-        await self.held(cur, message, agent)
-        return Submitted(message)
+    async def _hold(self, cur: Cursor, group: Sequence[tuple[Prepared, Agent]]) -> list[Submitted]:
+        """Store messages that wait for a decision."""
+        held: list[tuple[OutboundMessage, Agent]] = []
+        raws: dict[str, bytes] = {}
+        for prepared, agent in group:
+            message = prepared.message
+            assert message.raw_id is not None
+            raws[message.raw_id] = prepared.raw
+            expires = message.created_at + timedelta(seconds=agent.hitl_ttl_seconds)
+            message = replace(
+                message,
+                status="pending_approval",
+                approval_expires_at=expires,
+                expiration_action=agent.hitl_expiration_action,
+            )
+            held.append((message, agent))
+        if held:
+            await intake.add_raws(cur, raws)
+            await store.add_outbound(cur, [message for message, _ in held])
+            # For those who watch the queue of reviews.
+            await tell(cur, "outbound", [message.id for message, _ in held])
+        for message, agent in held:
+            await self.held(cur, message, agent)
+        return [Submitted(message) for message, _ in held]
 
     async def prepare(self, agent: Agent, draft: Draft, *, held: OutboundMessage | None = None) -> Prepared:
         """Compose a draft; see ``Composer.prepare``."""
@@ -232,30 +190,33 @@ class Outbound:
         :raises RecipientSuppressed: a recipient must not be written to.
         """
         addresses = [target.address for target in prepared.targets]
-        _refuse(await suppressions.suppressed_among(cur, prepared.message.organisation_id, addresses))
-        return await self._release(cur, prepared)
+        refuse(await suppressions.suppressed_among(cur, prepared.message.organisation_id, addresses))
+        (submitted,) = await self._release(cur, [prepared])
+        return submitted
 
-    async def _release(self, cur: Cursor, prepared: Prepared) -> Submitted:
-        message = prepared.message
-        assert message.raw_id is not None
-        if prepared.to_people:
-            await intake.add_raw(cur, message.raw_id, prepared.raw)
+    async def _release(self, cur: Cursor, group: Sequence[Prepared]) -> list[Submitted]:
+        if not group:
+            return []
+        raws = {one.message.raw_id: one.raw for one in group if one.to_people and one.message.raw_id is not None}
+        if raws:
+            await intake.add_raws(cur, raws)
         # Mailboxes are locked before anything else is written for an agent.
-        missed = await self._hand_over.deliver(cur, prepared)
-        recipients = tuple(_state(target, missed) for target in prepared.targets)
-        if not prepared.to_people:
-            # Its outcome is known, and the copies alone hold the bytes.
-            arrived = any(recipient.state == "sent" for recipient in recipients)
-            message = replace(message, status=message.sent_status if arrived else "failed", raw_id=None)
-            if arrived and self._usage and message.message_type != "test":
-                await store.count_use(cur, message)
-        if prepared.replaces is None:
-            await store.add_outbound(cur, message)
-        else:
-            await store.replace_outbound(cur, message)
-            await forget_raws(cur, [prepared.replaces])
-        await store.queue(cur, message.id, recipients)
-        return Submitted(message, recipients)
+        missed = await self._hand_over.deliver(cur, group)
+        submitted = [_sent(prepared, missed[prepared.message.id]) for prepared in group]
+        if self._usage:
+            arrived = [one.message for one in submitted if one.message.status == one.message.sent_status]
+            used = [message for message in arrived if message.message_type != "test"]
+            if used:
+                await store.count_use(cur, used)
+        new = [one.message for one, prepared in zip(submitted, group, strict=True) if prepared.replaces is None]
+        if new:
+            await store.add_outbound(cur, new)
+        for one, prepared in zip(submitted, group, strict=True):
+            if prepared.replaces is not None:
+                await store.replace_outbound(cur, one.message)
+                await forget_raws(cur, [prepared.replaces])
+        await store.queue(cur, {one.message.id: one.recipients for one in submitted})
+        return submitted
 
     # --- the deployment's own mail ------------------------------------------------------------------------------------
 
@@ -278,33 +239,14 @@ class Outbound:
         return await self.release(cur, prepared)
 
 
-def _check_domain(agent: Agent) -> None:
-    if not agent.domain_verified:
-        raise Forbidden("the domain of this agent is not verified")
-
-
-def _break_loop(message: OutboundMessage, found: Admission) -> None:
-    """Two programs that answer each other stop here.
-
-    :raises TooManyRequests: the agent has sent enough into this conversation for now.
-    """
-    if message.automation.is_auto and found.automatic >= rules.CONVERSATION_AUTO_SENDS:
-        raise TooManyRequests(
-            "an agent sends one automatic message an hour into a conversation",
-            retry_after=rules.CONVERSATION_SECONDS,
-        )
-    if found.sent >= rules.CONVERSATION_SENDS:
-        raise TooManyRequests(
-            f"an agent sends at most {rules.CONVERSATION_SENDS} messages an hour into a conversation",
-            retry_after=rules.CONVERSATION_SECONDS,
-        )
-
-
-def _refuse(suppressed: Sequence[str]) -> None:
-    """:raises RecipientSuppressed: there are any."""
-    if suppressed:
-        addresses = list(suppressed)
-        raise RecipientSuppressed(f"mail to {', '.join(addresses)} is suppressed", details={"recipients": addresses})
+def _sent(prepared: Prepared, missed: Mapping[str, Missed]) -> Submitted:
+    """How a message stands that was just released."""
+    message, recipients = prepared.message, tuple(_state(target, missed) for target in prepared.targets)
+    if not prepared.to_people:
+        # Its outcome is known, and the copies alone hold the bytes.
+        arrived = any(recipient.state == "sent" for recipient in recipients)
+        message = replace(message, status=message.sent_status if arrived else "failed", raw_id=None)
+    return Submitted(message, recipients)
 
 
 def _state(target: Target, missed: Mapping[str, Missed]) -> OutboundRecipient:

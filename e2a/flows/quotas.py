@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -66,6 +67,24 @@ async def count_message(cur: Cursor, organisation_id: str, own: int | None, defa
         return
     if not await store.take_message(cur, organisation_id, most):
         raise QuotaExceeded("messages_per_day", most)
+
+
+async def count_messages(
+    cur: Cursor, organisations: Sequence[tuple[str, int | None]], defaults: Quotas
+) -> list[QuotaExceeded | None]:
+    """As ``count_message`` for several messages: for each its organisation and that one's own quota, and in the answer
+    the error of a message that was not counted.
+    """
+    most = {one: defaults.messages_per_day if own is None else own for one, own in organisations}
+    number = Counter(one for one, _ in organisations)
+    wanted = {one: (count, most[one]) for one, count in number.items() if most[one] and one != OPERATOR}
+    counted = await store.take_messages(cur, wanted) if wanted else set()
+    errors: list[QuotaExceeded | None] = []
+    for one, _ in organisations:
+        # Where not all of them have room the first ones have, perhaps.
+        room = one not in wanted or one in counted or await store.take_message(cur, one, most[one])
+        errors.append(None if room else QuotaExceeded("messages_per_day", most[one]))
+    return errors
 
 
 class Storage:

@@ -112,18 +112,14 @@ class Resending:
         _check(message)
         if not self._reaches_people:
             raise SendingNotConfigured
-        admitted = await admission.admit(
-            cur,
-            Candidate(
-                organisation_id=message.organisation_id,
-                agent_id=message.agent_id,
-                recipients=await resending.in_state(cur, message.id, message.status),
-                conversation_id=None,
-                after_id=message.id,
-                most=1,
-            ),
-            self._limit,
+        candidate = Candidate(
+            organisation_id=message.organisation_id,
+            agent_id=message.agent_id,
+            recipients=await resending.in_state(cur, message.id, message.status),
+            conversation_id=None,
+            after_id=message.id,
         )
+        (admitted,) = await admission.admit(cur, [candidate], self._limit, 1)
         agent = admitted.agent
         if agent is None:
             raise NotFound
@@ -131,12 +127,13 @@ class Resending:
             raise Forbidden("the domain of this agent is not verified")
         if agent.hitl_enabled and message.reviewed_at is None:
             raise Conflict("mail of this agent is reviewed now, and this message was not: send it as a new message")
-        if message.on_behalf_of and not await self._delegated(cur, agent.id, message.on_behalf_of):
+        if message.on_behalf_of and not any(await self._delegated(cur, [(agent.id, message.on_behalf_of)])):
             raise Conflict("the agent does not act any more for the person in whose name this message was written")
         if admitted.suppressed:
             names = list(admitted.suppressed)
             raise RecipientSuppressed(f"mail to {', '.join(names)} is suppressed", details={"recipients": names})
         admitted.allowance.check()
+        await admission.count(cur, self._limit, [agent.id])
         await count_message(cur, agent.organisation_id, admitted.own_quota, self._quotas)
         return admitted.allowance
 

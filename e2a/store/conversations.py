@@ -13,7 +13,7 @@ from typing import Any
 from e2a.core.entities import Conversation, ConversationMessage
 from e2a.core.mail.conversations import Ancestor, Quoted
 
-from .rows import Cursor, execute, many
+from .rows import Cursor, many
 
 #: The newest messages of a conversation that are searched for a participant, and listed ones are collected from.
 RECENT = 50
@@ -81,7 +81,7 @@ _ANCESTORS = f"""
     FROM nearest AS n
 """
 _ADOPT = """
-    UPDATE messages SET conversation_id = %s WHERE id = %s AND agent_id = %s AND conversation_id IS NULL
+    UPDATE messages SET conversation_id = $1 WHERE id = $2 AND agent_id = $3 AND conversation_id IS NULL
 """
 _SHOWN = _THREAD.format(agent="%(agent)s", conversation="shown.conversation_id") + "AND m.expires_at > %(now)s"
 _PAGE = f"""
@@ -162,7 +162,7 @@ async def find_ancestors(
 
 async def adopt(cur: Cursor, agent_id: str, message_id: str, conversation_id: str) -> None:
     """Take a message that belongs to no conversation into this one: what the agent answers is part of its thread."""
-    await execute(cur, _ADOPT, (conversation_id, message_id, agent_id))
+    await cur.later_prepared("adopt", "text, text, text", _ADOPT, (conversation_id, message_id, agent_id))
 
 
 async def list_conversations(

@@ -24,7 +24,7 @@ from e2a.core.errors import E2AError, Unavailable
 
 from .connection import Connection, Cursor, StatementTimeout, Target
 
-__all__ = ["Collision", "Database", "StatementTimeout"]
+__all__ = ["Blocked", "Collision", "Database", "StatementTimeout", "Undone"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,8 @@ DRAIN_SECONDS = 10
 #: (deadlock, serialization), resources, operator intervention, system error; lock timeout; a primary that became a
 #: standby.
 _PASSING_CLASSES = frozenset({"08", "40", "53", "57", "58"})
-_PASSING_CODES = frozenset({"55P03", "25006", "25P03"})
+_PASSING_CODES = frozenset({"25006", "25P03"})
+_LOCKED = "55P03"
 #: Serialisation failure and deadlock: the transaction met another one and lost; running it again is the answer
 #: (PostgreSQL manual, 13.5).
 _COLLISIONS = frozenset({"40001", "40P01"})
@@ -50,8 +51,16 @@ FIRST_PAUSE = 0.02
 _BROKEN = (ConnectionDone, ConnectionLost, UnexpectedPollResult, psycopg2.InterfaceError)
 
 
-class Collision(Unavailable):
-    """The transaction could not be put in a row with others that ran at the same time. Nothing was done."""
+class Undone(Unavailable):
+    """Others that ran at the same time stood in the way. Nothing was done."""
+
+
+class Collision(Undone):
+    """The transaction could not be put in a row with the others."""
+
+
+class Blocked(Undone):
+    """A lock was not free in time."""
 
 
 class Metrics(Protocol):
@@ -222,6 +231,8 @@ class Database:
                 connection.close()
             if code in _COLLISIONS:
                 raise Collision() from error
+            if code == _LOCKED:
+                raise Blocked() from error
             if lost or code[:2] in _PASSING_CLASSES or code in _PASSING_CODES:
                 raise Unavailable() from error
             raise

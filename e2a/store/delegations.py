@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -37,8 +38,8 @@ _END = f"""
     RETURNING {_COLUMNS}
 """
 _PERSONS = """
-    SELECT person FROM delegations WHERE agent_id = $1 AND ended_at IS NULL AND confirmed_at IS NOT NULL
-    ORDER BY confirmed_at, id
+    SELECT agent_id, person FROM delegations
+    WHERE agent_id = ANY ($1) AND ended_at IS NULL AND confirmed_at IS NOT NULL ORDER BY confirmed_at, id
 """
 _FORGET_ENDED = """
     DELETE FROM delegations WHERE agent_id = %s AND ended_at < now() - interval '1 year'
@@ -85,10 +86,13 @@ async def end_delegation(cur: Cursor, delegation_id: str, by: str) -> Delegation
     return await maybe(cur, _END, (by, delegation_id), _load)
 
 
-async def persons_of(cur: Cursor, agent_id: str) -> list[str]:
-    """Whom the agent acts for now."""
-    await cur.execute_prepared("persons_of", "text", _PERSONS, (agent_id,))
-    return [str(row.person) for row in cur.fetchall()]
+async def persons_of(cur: Cursor, agent_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Whom each of these agents acts for now."""
+    persons: dict[str, list[str]] = {agent_id: [] for agent_id in agent_ids}
+    await cur.execute_prepared("persons_of", "text[]", _PERSONS, (list(persons),))
+    for row in cur.fetchall():
+        persons[row.agent_id].append(row.person)
+    return persons
 
 
 async def organisation_of(cur: Cursor, agent_id: str) -> str:

@@ -5,6 +5,8 @@ A key is claimed in the transaction of the effect: of several equal requests one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from e2a.core.errors import KeyReuse
 from e2a.core.rules.idempotency import Once
 
@@ -17,11 +19,13 @@ _FIND = """
 """
 _CLAIM = """
     INSERT INTO idempotency_keys AS k (organisation_id, route, key, request_hash, resource_id)
-    VALUES ($1, $2, $3, $4, $5)
+    SELECT * FROM unnest($1, $2, $3, $4, $5)
     ON CONFLICT (organisation_id, route, key) DO UPDATE
         SET request_hash = EXCLUDED.request_hash, resource_id = EXCLUDED.resource_id, created_at = now()
         WHERE k.created_at <= now() - interval '24 hours'
+    RETURNING resource_id
 """
+_GIVE_BACK = "DELETE FROM idempotency_keys WHERE organisation_id = $1 AND route = $2 AND key = $3"
 _FORGET = """
     WITH old AS (
         SELECT organisation_id, route, key FROM idempotency_keys WHERE created_at < now() - interval '25 hours'
@@ -55,11 +59,41 @@ async def claim(cur: Cursor, once: Once, resource_id: str) -> str | None:
     :returns: None; or what the request made before, and then this transaction must have no effect.
     :raises KeyReuse: the key came with another request.
     """
-    values = (once.organisation_id, once.route, once.key, once.digest, resource_id)
-    await cur.execute_prepared("claim_request", "text, text, text, bytea, text", _CLAIM, values)
-    if cur.rowcount:
-        return None
-    return await find(cur, once)
+    (earlier,) = await claim_all(cur, [(once, resource_id)])
+    if isinstance(earlier, KeyReuse):
+        raise earlier
+    return earlier
+
+
+async def claim_all(cur: Cursor, wanted: Sequence[tuple[Once, str]]) -> list[str | KeyReuse | None]:
+    """As ``claim``, for requests with different keys, each with the id of what it would make.
+
+    :returns: for each of them, in order, what ``claim`` returns or raises.
+    """
+    # Keys are waited for in one order by everybody.
+    ordered = sorted(wanted, key=lambda one: (one[0].organisation_id, one[0].route, one[0].key))
+    columns = (
+        [once.organisation_id for once, _ in ordered],
+        [once.route for once, _ in ordered],
+        [once.key for once, _ in ordered],
+        [once.digest for once, _ in ordered],
+        [resource_id for _, resource_id in ordered],
+    )
+    await cur.execute_prepared("claim_requests", "text[], text[], text[], bytea[], text[]", _CLAIM, columns)
+    claimed = {str(row.resource_id) for row in cur.fetchall()}
+    answers: list[str | KeyReuse | None] = []
+    for once, resource_id in wanted:
+        try:
+            answers.append(None if resource_id in claimed else await find(cur, once))
+        except KeyReuse as error:
+            answers.append(error)
+    return answers
+
+
+async def give_back(cur: Cursor, once: Once) -> None:
+    """Take back a claim of this transaction: the request has had no effect."""
+    values = (once.organisation_id, once.route, once.key)
+    await cur.later_prepared("give_back_request", "text, text, text", _GIVE_BACK, values)
 
 
 async def forget(cur: Cursor, limit: int = BATCH) -> int:

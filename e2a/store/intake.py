@@ -7,7 +7,7 @@ mailbox's lock is held until the commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -170,7 +170,7 @@ _STATEMENTS = {
 }
 #: Octets of a notification's payload; the server takes 7,999.
 _PAYLOAD_BYTES = 7500
-_ADD_RAW = "INSERT INTO raw_messages (id, size, data) VALUES ($1, $2, $3)"
+_ADD_RAWS = "INSERT INTO raw_messages (id, size, data) SELECT * FROM unnest($1, $2, $3)"
 _ADD_PART = "INSERT INTO raw_parts (raw_id, part, data) VALUES (%s, %s, %s)"
 
 
@@ -218,11 +218,13 @@ async def store_group(cur: Cursor, mails: Sequence[IntakeMail], usage: bool) -> 
     return outcomes
 
 
-async def add_raw(cur: Cursor, raw_id: str, raw: bytes) -> None:
-    """Store the bytes of a message. Those that no row of ``messages`` holds are swept away later."""
-    params = (raw_id, len(raw), _Octets(raw[:PART_BYTES]))
-    await cur.later_prepared("add_raw", "text, integer, bytea", _ADD_RAW, params)
-    await _add_parts(cur, raw_id, raw)
+async def add_raws(cur: Cursor, raws: Mapping[str, bytes]) -> None:
+    """Store the bytes of messages, by their raw ids. Those that no row of ``messages`` holds are swept away later."""
+    octets = [_Octets(raw[:PART_BYTES]) for raw in raws.values()]
+    params = (list(raws), [len(raw) for raw in raws.values()], octets)
+    await cur.later_prepared("add_raws", "text[], integer[], bytea[]", _ADD_RAWS, params)
+    for raw_id, raw in raws.items():
+        await _add_parts(cur, raw_id, raw)
 
 
 async def _add_parts(cur: Cursor, raw_id: str, raw: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from e2a.core.rules.limits import Allowance, Limit
 
@@ -13,27 +12,22 @@ from .rows import Cursor, execute, many
 # Two statements: the second sees what others committed while the first waited. The lock ends with the transaction, so
 # an event counts when it is committed and is never overlooked before that.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 20))"
-#: One event counted, as common table expressions of a larger statement: its parameters begin with the key, the seconds
-#: and the most, as ``TYPES``. The key must be locked before the statement begins, see ``lock``.
-COUNTED = """
-    past AS (
+# In the order given, which is everybody's.
+_LOCK_ALL = "SELECT pg_advisory_xact_lock(hashtextextended(key, 20)) FROM unnest($1) AS key"
+_ADD_EVENTS = "INSERT INTO rate_events (key) SELECT unnest($1)"
+_CHARGE = """
+    WITH past AS (
         DELETE FROM rate_events WHERE key = $1 AND at <= clock_timestamp() - $2 * interval '1 second'
     ), window_events AS MATERIALIZED (
         SELECT at FROM rate_events
         WHERE key = $1 AND at > clock_timestamp() - $2 * interval '1 second'
         ORDER BY at DESC LIMIT $3
     ), counted AS (
-        INSERT INTO rate_events (key) SELECT $1 WHERE (SELECT count(*) FROM window_events) < $3 RETURNING 1
+        INSERT INTO rate_events (key) SELECT $1 WHERE (SELECT count(*) FROM window_events) < $3
     )
+    SELECT (SELECT count(*) FROM window_events) AS events,
+        extract(epoch FROM (SELECT min(at) FROM window_events) - clock_timestamp())::float8 + $2 AS resets
 """
-TYPES = "text, float8, integer"
-#: The columns that ``allowance`` reads.
-STATE = """
-    EXISTS (SELECT FROM counted) AS counted,
-    (SELECT count(*) FROM window_events) AS before,
-    extract(epoch FROM (SELECT min(at) FROM window_events) - clock_timestamp())::float8 + $2 AS resets
-"""
-_CHARGE = f"WITH {COUNTED} SELECT {STATE}"
 # A count that a crash of the database's machine takes along harms nobody, so nobody waits for the disk.
 _LOCK_LIGHTLY = f"{_LOCK}, set_config('synchronous_commit', 'off', true)"
 _LOOK = """
@@ -65,7 +59,7 @@ async def charge(cur: Cursor, limit: Limit, whom: str) -> Allowance:
 
     :raises TooManyRequests: the limit is reached; nothing was counted.
     """
-    await lock(cur, limit, whom)
+    await cur.later_prepared("lock_limit", "text", _LOCK, (limit.key(whom),))
     return await _charged(cur, limit, whom)
 
 
@@ -78,8 +72,10 @@ async def count(cur: Cursor, limit: Limit, whom: str) -> Allowance:
 
 
 async def _charged(cur: Cursor, limit: Limit, whom: str) -> Allowance:
-    await cur.execute_prepared("charge", TYPES, _CHARGE, values(limit, whom))
-    found = allowance(limit, cur.fetchone())
+    params = (limit.key(whom), limit.seconds, limit.most)
+    await cur.execute_prepared("charge", "text, float8, integer", _CHARGE, params)
+    row = cur.fetchone()
+    found = next_one(limit, int(row.events), row.resets)
     found.check()
     return found
 
@@ -95,22 +91,25 @@ async def look(cur: Cursor, wanted: Sequence[tuple[Limit, str]]) -> list[Allowan
     return [Allowance(limit, *state) for (limit, _), state in zip(wanted, found, strict=True)]
 
 
-async def lock(cur: Cursor, limit: Limit, whom: str) -> None:
-    """Let nobody else count for ``whom`` until the transaction ends."""
-    await cur.later_prepared("lock_limit", "text", _LOCK, (limit.key(whom),))
+async def lock_all(cur: Cursor, keys: Sequence[str]) -> None:
+    """Let nobody else count under any of these keys until the transaction ends."""
+    await cur.later_prepared("lock_limits", "text[]", _LOCK_ALL, (sorted(keys),))
 
 
-def values(limit: Limit, whom: str) -> tuple[str, int, int]:
-    """The parameters of ``COUNTED``."""
-    return limit.key(whom), limit.seconds, limit.most
+async def add_events(cur: Cursor, keys: Sequence[str]) -> None:
+    """Count one event under each of these keys, which are locked and have room, when this transaction commits."""
+    await cur.later_prepared("add_events", "text[]", _ADD_EVENTS, (list(keys),))
 
 
-def allowance(limit: Limit, row: Any) -> Allowance:
-    """:param row: with the columns of ``STATE``."""
-    before = int(row.before)
-    # Nothing was in the window: the event itself is the oldest.
-    resets = float(limit.seconds) if row.resets is None else max(float(row.resets), 0.0)
-    return Allowance(limit, before + bool(row.counted), resets, refused=not row.counted)
+def next_one(limit: Limit, events: int, resets: float | None) -> Allowance:
+    """How one stands who asks for one more event.
+
+    :param events: those in the window, or as many of them as may be.
+    :param resets: seconds until the oldest leaves it, None when there are none: the new one itself is the oldest.
+    """
+    refused = events >= limit.most
+    left = float(limit.seconds) if resets is None else max(float(resets), 0.0)
+    return Allowance(limit, events if refused else events + 1, left, refused=refused)
 
 
 async def forget_events(cur: Cursor, limit: int = BATCH) -> int:

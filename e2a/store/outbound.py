@@ -5,7 +5,7 @@ Whoever changes a status says so on ``e2a_changed``, as ``outbound <message id>`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,9 +28,16 @@ _ADD = """
         id, agent_id, organisation_id, direction, status, message_type, sender, recipient, to_recipients, cc, bcc,
         subject, email_message_id, conversation_id, in_reply_to, raw_id, size, created_at, expires_at, method,
         sent_status, on_behalf_of, automation, approval_expires_at, expiration_action
-    ) VALUES (
-        $1, $2, $3, 'outbound', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-        $23, $24
+    )
+    SELECT
+        id, agent_id, organisation_id, 'outbound', status, message_type, sender, recipient, "to", cc, bcc,
+        subject, email_message_id, conversation_id, in_reply_to, raw_id, size, created_at, expires_at, method,
+        sent_status, on_behalf_of, automation, approval_expires_at, expiration_action
+    FROM jsonb_to_recordset($1) AS r (
+        id text, agent_id text, organisation_id text, status text, message_type text, sender text, recipient text,
+        "to" text[], cc text[], bcc text[], subject text, email_message_id text, conversation_id text, in_reply_to text,
+        raw_id text, size integer, created_at timestamptz, expires_at timestamptz, method text, sent_status text,
+        on_behalf_of text, automation jsonb, approval_expires_at timestamptz, expiration_action text
     )
 """
 _ADDED = (
@@ -38,10 +45,6 @@ _ADDED = (
     "email_message_id", "conversation_id", "in_reply_to", "raw_id", "size", "created_at", "expires_at", "method",
     "sent_status", "on_behalf_of", "automation", "approval_expires_at", "expiration_action",
 )  # fmt: skip
-_ADD_TYPES = """
-    text, text, text, text, text, text, text, text[], text[], text[], text, text, text, text, text, integer,
-    timestamptz, timestamptz, text, text, text, jsonb, timestamptz, text
-"""
 _REPLACE = """
     UPDATE messages SET
         status = %(status)s, sender = %(sender)s, recipient = %(recipient)s, to_recipients = %(to)s, cc = %(cc)s,
@@ -52,15 +55,16 @@ _REPLACE = """
 """
 _QUEUE = """
     INSERT INTO outbound_recipients (message_id, address, kind, route, destination, state, code, reply)
-    SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8)
+    SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_QUEUE_TYPES = "text, text[], text[], text[], text[], text[], integer[], text[]"
-_QUEUE_JOBS = "INSERT INTO outbox (message_id, destination) SELECT $1, unnest($2)"
+_QUEUE_TYPES = "text[], text[], text[], text[], text[], text[], integer[], text[]"
+_QUEUE_JOBS = "INSERT INTO outbox (message_id, destination) SELECT * FROM unnest($1, $2)"
 #: Tells the workers that there is something to send.
 WAKE = "SELECT pg_notify('e2a_outbox', '')"
 _USED = """
     INSERT INTO usage_events (id, organisation_id, agent_id, domain, direction)
-    VALUES ('ue_' || $1, $2, $3, substring($3 FROM '[^@]*$'), 'outbound') ON CONFLICT DO NOTHING
+    SELECT 'ue_' || id, organisation_id, agent_id, substring(agent_id FROM '[^@]*$'), 'outbound'
+    FROM unnest($1, $2, $3) AS used (id, organisation_id, agent_id) ON CONFLICT DO NOTHING
 """
 _GET = f"SELECT {COLUMNS} FROM messages AS m WHERE m.id = %s AND m.direction = 'outbound'"
 # Only outbound messages have a status. Asked for their direction instead, a planner without figures walks the index of
@@ -131,40 +135,52 @@ def load_outbound(row: Any) -> OutboundMessage:
     )
 
 
-async def add_outbound(cur: Cursor, message: OutboundMessage) -> None:
-    """Store a new message. Its bytes must be stored already. Nobody is told: nobody knows of it yet."""
-    values = _values(message)
-    await cur.later_prepared("add_outbound", _ADD_TYPES, _ADD, [values[name] for name in _ADDED])
+async def add_outbound(cur: Cursor, messages: Sequence[OutboundMessage]) -> None:
+    """Store new messages. Their bytes must be stored already. Nobody is told: nobody knows of them yet."""
+    rows = [{name: value for name, value in _values(message).items() if name in _ADDED} for message in messages]
+    await cur.later_prepared("add_outbound", "jsonb", _ADD, (orjson.dumps(rows).decode(),))
 
 
 async def replace_outbound(cur: Cursor, message: OutboundMessage) -> None:
     """Store what became of a message when it was composed again and released."""
-    await execute(cur, _REPLACE, _values(message))
+    values = _values(message)
+    if values["automation"] is not None:
+        values["automation"] = orjson.dumps(values["automation"]).decode()
+    await execute(cur, _REPLACE, values)
     await tell(cur, "outbound", [message.id])
 
 
-async def queue(cur: Cursor, message_id: str, recipients: Sequence[OutboundRecipient]) -> None:
-    """Store a message's envelope recipients, with a job for each destination by SMTP, and wake the workers."""
+async def queue(cur: Cursor, messages: Mapping[str, Sequence[OutboundRecipient]]) -> None:
+    """Store the envelope recipients of messages, by their ids, with a job for each destination by SMTP, and wake the
+    workers.
+    """
+    each = [(message_id, recipient) for message_id, recipients in messages.items() for recipient in recipients]
     columns = (
-        [recipient.address for recipient in recipients],
-        [recipient.kind for recipient in recipients],
-        [recipient.route for recipient in recipients],
-        [recipient.destination for recipient in recipients],
-        [recipient.state for recipient in recipients],
-        [recipient.code for recipient in recipients],
-        [recipient.reply for recipient in recipients],
+        [message_id for message_id, _ in each],
+        [recipient.address for _, recipient in each],
+        [recipient.kind for _, recipient in each],
+        [recipient.route for _, recipient in each],
+        [recipient.destination for _, recipient in each],
+        [recipient.state for _, recipient in each],
+        [recipient.code for _, recipient in each],
+        [recipient.reply for _, recipient in each],
     )
-    await cur.later_prepared("add_recipients", _QUEUE_TYPES, _QUEUE, (message_id, *columns))
-    destinations = sorted({recipient.destination for recipient in recipients if recipient.route == "smtp"})
-    if destinations:
-        await cur.later_prepared("add_jobs", "text, text[]", _QUEUE_JOBS, (message_id, destinations))
+    await cur.later_prepared("add_recipients", _QUEUE_TYPES, _QUEUE, columns)
+    jobs = sorted({(message_id, recipient.destination) for message_id, recipient in each if recipient.route == "smtp"})
+    if jobs:
+        places = ([message_id for message_id, _ in jobs], [destination for _, destination in jobs])
+        await cur.later_prepared("add_jobs", "text[], text[]", _QUEUE_JOBS, places)
         cur.later(WAKE)
 
 
-async def count_use(cur: Cursor, message: OutboundMessage) -> None:
-    """Write the usage event of a message that is sent."""
-    params = (message.id, message.organisation_id, message.agent_id)
-    await cur.later_prepared("count_use", "text, text, text", _USED, params)
+async def count_use(cur: Cursor, messages: Sequence[OutboundMessage]) -> None:
+    """Write the usage events of messages that are sent."""
+    columns = (
+        [message.id for message in messages],
+        [message.organisation_id for message in messages],
+        [message.agent_id for message in messages],
+    )
+    await cur.later_prepared("count_use", "text[], text[], text[]", _USED, columns)
 
 
 async def get_outbound(cur: Cursor, message_id: str) -> OutboundMessage | None:
@@ -203,9 +219,7 @@ def _values(message: OutboundMessage) -> dict[str, Any]:
         values[name] = list(values[name])
     values["recipient"] = next(iter((*message.to, *message.cc, *message.bcc)), "")
     automation = message.automation
-    values["automation"] = (
-        orjson.dumps({"is_auto": True, "reasons": automation.reasons}).decode() if automation.is_auto else None
-    )
+    values["automation"] = {"is_auto": True, "reasons": automation.reasons} if automation.is_auto else None
     return values
 
 

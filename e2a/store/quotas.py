@@ -29,6 +29,14 @@ _TAKE = """
     ON CONFLICT (organisation_id, day) DO UPDATE SET messages = d.messages + 1 WHERE d.messages < $2
     RETURNING messages
 """
+_TAKE_ALL = """
+    INSERT INTO message_days AS d (organisation_id, day, messages)
+    SELECT id, (now() AT TIME ZONE 'UTC')::date, wanted FROM unnest($1, $2, $3) AS asked (id, wanted, most)
+    WHERE wanted <= most
+    ON CONFLICT (organisation_id, day) DO UPDATE SET messages = d.messages + EXCLUDED.messages
+        WHERE d.messages + EXCLUDED.messages <= ($3)[array_position($1, d.organisation_id)]
+    RETURNING organisation_id
+"""
 _ANY_STORAGE = "SELECT EXISTS (SELECT FROM organisations WHERE quota_storage_bytes IS NOT NULL) AS found"
 _STORAGE = """
     SELECT o.id, o.quota_storage_bytes AS own, kept.bytes
@@ -90,6 +98,18 @@ async def take_message(cur: Cursor, organisation_id: str, most: int) -> bool:
     """
     await cur.execute_prepared("take_message", "text, bigint", _TAKE, (organisation_id, most))
     return cur.fetchone() is not None
+
+
+async def take_messages(cur: Cursor, wanted: Mapping[str, tuple[int, int]]) -> set[str]:
+    """Count several messages of today's for each organisation, all of them or none.
+
+    :param wanted: by organisation how many there are, and how many there may be on a day.
+    :returns: the organisations that had room for all of theirs. The others may still have room for some.
+    """
+    ordered = sorted(wanted)
+    columns = (ordered, [wanted[one][0] for one in ordered], [wanted[one][1] for one in ordered])
+    await cur.execute_prepared("take_messages", "text[], bigint[], bigint[]", _TAKE_ALL, columns)
+    return {str(row.organisation_id) for row in cur.fetchall()}
 
 
 async def any_storage_quotas(cur: Cursor) -> bool:

@@ -68,7 +68,8 @@ class DelegationsTests(DatabaseTestCase):
         return await self.assertFailure(Deferred.fromCoroutine(work), error)
 
     async def spoken(self, on_behalf_of: str = "") -> str:
-        return await self.db.run("delegated", delegated, BOT, on_behalf_of)
+        (text,) = await self.db.run("delegated", delegated, [(BOT, on_behalf_of)])
+        return text
 
     async def asked(self, person: str = ANN) -> str:
         """Propose; the token that the person got."""
