@@ -64,16 +64,17 @@ def commands(group: click.Group) -> None:
     @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
     @click.option("--token", metavar="T", help="Go on after the page that printed it.")
     @click.option("--action", metavar="WORD", help="Only this action, or with key.* all that begin so.")
-    @click.option("--user", "user_id", metavar="ID", help="Only what this person did.")
+    @click.option("--user", metavar="USER", help="Only what this person did, by address or id.")
     @click.option("--result", type=click.Choice(["ok", "refused", "failed"]), help="Only with this result.")
     @click.option("--since", metavar="TIME", help="Only events since this time.")
     @click.option("--until", metavar="TIME", help="Only events before this time.")
-    def audit(session: Session, limit: int, token: str | None, **filters: str | None) -> None:
+    def audit(session: Session, limit: int, token: str | None, user: str | None, **filters: str | None) -> None:
         """Show who did what, newest first.
 
         With --json one event per line.
         """
         shown: list[dict[str, Any]] = []
+        filters["user_id"] = _member(session, user) if user else None
         while len(shown) < limit:
             query = {**filters, "page_size": min(limit - len(shown), 100), "token": token}
             page = session.server.get(path_of("audit"), query)
@@ -85,19 +86,22 @@ def commands(group: click.Group) -> None:
             for each in shown:
                 session.out.record(each)
             return
+        people = _people(session) if shown else {}
         rows = [
             (
                 each["at"][:19] + "Z",
                 each["action"],
-                each["resource_id"] or each["resource_type"],
-                each["key_prefix"] or each["user_id"] or "",
-                each["client_ip"],
+                people.get(each["resource_id"], each["resource_id"]) or each["resource_type"],
+                people.get(each["user_id"] or "", each["user_id"] or "—"),
+                each["key_prefix"] or "—",
+                each["client_ip"] or "—",
                 each["result"],
             )
             for each in shown
         ]
         if rows:
-            session.out.table(("TIME", "ACTION", "WHAT", "WHO", "FROM", "RESULT"), rows, most={"WHAT": 40})
+            columns = ("TIME", "ACTION", "WHAT", "WHO", "KEY", "FROM", "RESULT")
+            session.out.table(columns, rows, most={"WHAT": 40, "WHO": 40})
         else:
             session.out.line("No events.")
         if token:
@@ -190,6 +194,20 @@ def revoke(session: Session, identifier: str) -> None:
     session.out.show({"revoked": identifier}, f"Revoked: {identifier}")
 
 
+def _people(session: Session) -> dict[str, str]:
+    """The members' addresses by their ids; a key that may not list members sees ids."""
+    try:
+        return {
+            each["user_id"]: each["email"]
+            for page in session.server.pages(path_of("members"))
+            for each in page["members"]
+        }
+    except ApiError as error:
+        if error.status in (403, 404):
+            return {}
+        raise
+
+
 def _member(session: Session, name: str) -> str:
     """The user id of a member.
 
@@ -230,7 +248,7 @@ def _show_me(session: Session, found: dict[str, Any]) -> None:
         for label, name in (("Agent", "agent"), ("Labels", "label_prefix"), ("Expires", "expires_at")):
             if key.get(name):
                 pairs.append((label, key[name]))
-    if "permissions" in found:
+    if "agents" not in found:
         pairs.append(("May", ", ".join(found["permissions"])))
     for each in found.get("limits", []):
         left = "" if each["remaining"] is None else f", {each['remaining']} left"

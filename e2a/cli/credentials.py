@@ -24,7 +24,7 @@ def keys() -> None:
 @client_command(keys, "list")
 def list_keys(session: Session) -> None:
     """List the account's keys, newest first."""
-    found = session.server.get(_KEYS)
+    found = session.server.array(_KEYS)
     if session.out.as_json:
         session.out.document({"keys": found})
         return

@@ -21,7 +21,7 @@ from .errors import FAILED, NOT_AUTHENTICATED, REFUSED, UNAVAILABLE, USAGE, ApiE
 from .inbox import verdict, wait_for
 from .output import one_line
 from .session import Session, client_command
-from .urls import is_loopback, path_of
+from .urls import path_of
 
 #: Seconds that a mail may take.
 PATIENCE = 30
@@ -83,6 +83,8 @@ def _reachable(session: Session) -> dict[str, Any]:
 
 def _bootstrap(session: Session, email: str) -> None:
     """A key made beside the daemon, stored as `e2a login` stores one."""
+    from ..v1.hosts import is_loopback
+
     if not is_loopback(session.url):
         raise CommandError(
             f"--bootstrap is for a daemon on this machine, and {session.url} is not",

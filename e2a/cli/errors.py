@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import IO, Any
 
 import click
+
+from .output import clean, json_text
 
 OK = 0
 FAILED = 1
@@ -65,29 +66,40 @@ class CommandError(click.ClickException):
         stream = file or sys.stderr
         if self.as_json:
             document = {"message": self.message, "exit_code": self.exit_code, "hint": self.hint, **self.details}
-            click.echo(json.dumps({"error": document}, ensure_ascii=False), file=stream)
+            click.echo(json_text({"error": document}), file=stream)
             return
-        click.echo(f"Error: {self.message}", file=stream)
+        click.echo(f"Error: {clean(self.message)}", file=stream)
         if self.hint:
-            click.echo(self.hint, file=stream)
+            click.echo(clean(self.hint), file=stream)
 
 
 class ApiError(CommandError):
     """The server's refusal.
 
+    :param hint: what to do where nothing more is known than its status and code.
     :ivar status: the HTTP status.
     :ivar code: the server's stable word for the reason, empty when it gave none.
     """
 
     def __init__(
-        self, status: int, message: str, *, code: str = "", field: str = "", request_id: str = "", retry_after: str = ""
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "",
+        field: str = "",
+        request_id: str = "",
+        retry_after: str = "",
+        hint: str = "",
     ) -> None:
         self.status, self.code = status, code
         details: dict[str, Any] = {"status": status, "code": code, "field": field, "request_id": request_id}
+        if field and field.partition("[")[0] not in message:
+            message = f"{field}: {message}"
         super().__init__(
             message or f"the server answered {status}",
             exit_code=exit_code_of(status),
-            hint=_hint(status, code, request_id, retry_after),
+            hint=_hint(status, code, request_id, retry_after) or hint,
             details={name: value for name, value in details.items() if value},
         )
 

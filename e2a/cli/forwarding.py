@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..core import openai
+from ..v1.hosts import mounts_for
 from ..v1.live import WSNotification
 from .errors import NOT_AUTHENTICATED, NOT_FOUND, USAGE, ApiError, CommandError
 from .output import Output, one_line
 from .server import Server
-from .urls import is_loopback, path_of
+from .urls import path_of
 
 #: Seconds before a message is tried again: the first pause, doubled every time, and the longest.
 FIRST_PAUSE = 1.0
@@ -188,8 +189,9 @@ class Forward:
         self._out = out
         timeout = httpx.Timeout(FORWARD_TIMEOUT, read=MODEL_TIMEOUT if target.responses else FORWARD_TIMEOUT)
         headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
-        trust_env = not is_loopback(target.url)
-        self._client = httpx.Client(timeout=timeout, headers=headers, transport=transport, trust_env=trust_env)
+        self._client = httpx.Client(
+            timeout=timeout, headers=headers, transport=transport, mounts=mounts_for(target.url)
+        )
         # What a model said, until it is sent: asking again would cost, and might be answered differently.
         self._answers: dict[str, str] = {}
 

@@ -77,8 +77,11 @@ def commands(group: click.Group) -> None:
         if not found:
             session.out.line("No messages.")
             return
-        rows = [(each["message_id"], each["from"], each["subject"], each["created_at"]) for each in found]
-        session.out.table(("ID", "FROM", "SUBJECT", "RECEIVED"), rows, most={"FROM": 25, "SUBJECT": 30})
+        rows = [
+            (each["message_id"], each["from"], each["subject"], each["created_at"], _proven(each)) for each in found
+        ]
+        columns = ("ID", "FROM", "SUBJECT", "RECEIVED", "VERIFIED")
+        session.out.table(columns, rows, most={"FROM": 25, "SUBJECT": 30})
         more = f" (use --token {token} for next page)" if token else ""
         session.out.line(f"{len(found)} messages{more}")
 
@@ -120,8 +123,9 @@ def commands(group: click.Group) -> None:
 
         The oldest unread one counts. Waiting does not mark it read. Ends with 8 when nothing came in time.
         """
-        session.out.hint(f"Waiting for mail to {session.agent(agent)}…")
-        found = wait_for(session, session.agent(agent), timeout, after, sender=sender, subject=subject)
+        address = session.agent(agent)
+        session.out.hint(f"Waiting for mail to {address}…")
+        found = wait_for(session, address, timeout, after, sender=sender, subject=subject)
         if found is None:
             raise CommandError("no message came in time", exit_code=NOTHING_CAME)
         message = found["message"]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
 from ..v1.errors import E2AApiError
 from ..v1.live import WSNotification, notifications, socket_url
-from .errors import ApiError, CommandError
+from .errors import CommandError
+from .server import refused, unreachable
+from .urls import path_of
 
 Report = Callable[[str], None]
 
@@ -27,6 +30,7 @@ class Feed:
     """
 
     def __init__(self, url: str, key: str, agent: str, report: Report) -> None:
+        self._server, self._path = url, path_of("agents", agent, "ws")
         self._url, self._key = socket_url(url, agent), key
         self._report = report
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,7 +58,9 @@ class Feed:
         except asyncio.CancelledError:
             pass
         except E2AApiError as error:
-            self.queue.put(ApiError(error.status_code, error.message, code=error.code, request_id=error.request_id))
+            self.queue.put(refused(self._server, error, self._path))
+        except ssl.SSLCertVerificationError as error:
+            self.queue.put(unreachable(self._server, error))
         except Exception as error:
             self.queue.put(CommandError(f"the connection broke: {error!r}"))
         finally:

@@ -11,6 +11,7 @@ from .completion import completion
 from .credentials import keys, secrets
 from .domains import domains
 from .errors import EXIT_CODES
+from .output import steady_streams
 from .pending import pending
 from .settings import config as config_group
 
@@ -31,6 +32,7 @@ _CONFIG = click.option(
 @click.pass_context
 def main(context: click.Context) -> None:
     """An authenticated e-mail gateway for AI agents."""
+    steady_streams()
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from urllib.parse import urlencode
 import httpx
 
 from ..v1.errors import E2AApiError, UnexpectedAnswerError
+from ..v1.hosts import mounts_for
 from ..v1.transport import DEFAULT_RETRIES, DEFAULT_TIMEOUT, IDEMPOTENCY_KEY, Answer, Call, Transport
-from .errors import UNAVAILABLE, ApiError, CommandError, not_authenticated
-from .urls import checked_url, is_loopback, path_of
+from .errors import NOT_AUTHENTICATED, UNAVAILABLE, ApiError, CommandError, not_authenticated
+from .output import one_line
+from .urls import checked_url, listing_of, path_of
 
 T = TypeVar("T")
+_WRONG_URL = "Is the URL right? See: e2a config get api_url"
 
 
 class Server:
@@ -32,9 +36,12 @@ class Server:
         self.url = checked_url(url)
         self.key = key
         if not (key.isascii() and key.isprintable() and " " not in key):
-            raise CommandError("the API key holds characters that no key has", hint="A new one: e2a login")
-        # A proxy of the environment is of no use for this machine.
-        self._client = httpx.Client(transport=transport, trust_env=not is_loopback(self.url))
+            raise CommandError(
+                "the API key holds characters that no key has",
+                exit_code=NOT_AUTHENTICATED,
+                hint="Copy it again, or get a new one: e2a login",
+            )
+        self._client = httpx.Client(transport=transport, mounts=mounts_for(self.url))
         self._keyed = Transport(key, self.url, DEFAULT_TIMEOUT, DEFAULT_RETRIES, self._client)
         # A question to a server that may not be there is asked once.
         self._open = Transport(None, self.url, DEFAULT_TIMEOUT, 0, self._client)
@@ -43,13 +50,17 @@ class Server:
         self._client.close()
 
     def get(self, path: str, query: Mapping[str, Any] | None = None, *, patience: float = 0.0) -> Any:
-        """The answer's JSON; None when it has no body.
+        """The answer's JSON, an object; None when it has no body.
 
         :param query: entries that are None or empty are left out.
         :param patience: seconds that the server may take on top of the time-out.
         :raises CommandError: no answer, or a refusal.
         """
         return self._run(Call("GET", _with(path, query), _decoded, patience=patience, safe=True))
+
+    def array(self, path: str) -> list[Any]:
+        """The answer's JSON where that is a bare array."""
+        return self._run(Call("GET", path, _decoded_array, safe=True))
 
     def post(self, path: str, body: Any = None, *, once: bool = False, key: str = "") -> Any:
         """:param once: send an ``Idempotency-Key``, so that the request can be repeated after a lost answer.
@@ -82,7 +93,7 @@ class Server:
         :raises CommandError: no answer, a refusal, or an answer that broke off.
         """
         self._need_key()
-        with _translated(self.url), self._keyed.stream(Call("GET", _with(path, query), _decoded)) as chunks:
+        with _translated(self.url, path), self._keyed.stream(Call("GET", _with(path, query), _decoded)) as chunks:
             yield chunks
 
     def info(self) -> dict[str, Any]:
@@ -95,11 +106,11 @@ class Server:
                 found = self._open.run(Call("GET", path_of("info"), _decoded))
         except ApiError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return found or {}
 
     def _run(self, call: Call[T]) -> T:
         self._need_key()
-        with _translated(self.url):
+        with _translated(self.url, call.path):
             return self._keyed.run(call)
 
     def _need_key(self) -> None:
@@ -107,13 +118,34 @@ class Server:
             raise not_authenticated()
 
 
-def _decoded(answer: Answer) -> Any:
-    if not answer.body:
-        return None
+class _Object(dict[str, Any]):
+    """A JSON object of an answer, in which a member that must be there is missed with a message."""
+
+    def __missing__(self, name: str) -> Any:
+        raise CommandError(f"the server's answer has no {name!r}", exit_code=UNAVAILABLE, hint=_WRONG_URL)
+
+
+def _json(answer: Answer) -> Any:
     try:
-        return json.loads(answer.body)
+        return json.loads(answer.body, object_pairs_hook=_Object)
     except ValueError as error:
         raise UnexpectedAnswerError(answer.status, "the answer is not JSON") from error
+
+
+def _decoded(answer: Answer) -> Any:
+    if answer.status == 204:
+        return None
+    found = _json(answer)
+    if not isinstance(found, dict):
+        raise UnexpectedAnswerError(answer.status, "the answer is not a JSON object")
+    return found
+
+
+def _decoded_array(answer: Answer) -> list[Any]:
+    found = _json(answer)
+    if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
+        raise UnexpectedAnswerError(answer.status, "the answer is not an array of JSON objects")
+    return found
 
 
 def _content(body: Any) -> bytes | None:
@@ -128,34 +160,57 @@ def _with(path: str, query: Mapping[str, Any] | None) -> str:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """The library's exceptions as the command's."""
+def _translated(url: str, path: str = "") -> Iterator[None]:
+    """The library's exceptions as the command's.
+
+    :param path: of what is asked, for what to do next.
+    """
     try:
         yield
-    except UnexpectedAnswerError as error:
-        raise CommandError(
-            f"{url} does not answer as an e2a server does: {error.message}",
-            exit_code=UNAVAILABLE,
-            hint="Is the URL right? See: e2a config get api_url",
-        ) from error
     except E2AApiError as error:
-        asked = "" if error.retry_after is None else str(math.ceil(error.retry_after))
-        raise ApiError(
-            error.status_code,
-            error.message,
-            code=error.code,
-            field=error.field or "",
-            request_id=error.request_id,
-            retry_after=asked,
-        ) from error
+        raise refused(url, error, path) from error
     except httpx.HTTPError as error:
         raise unreachable(url, error) from error
 
 
-def unreachable(url: str, error: httpx.HTTPError) -> CommandError:
+def refused(url: str, error: E2AApiError, path: str) -> CommandError:
+    """:param path: of what was asked, for what to do next."""
+    if isinstance(error, UnexpectedAnswerError):
+        said = f"{url} does not answer as an e2a server does: {error.message}"
+        return CommandError(said, exit_code=UNAVAILABLE, hint=_WRONG_URL)
+    message, hint = error.message, ""
+    listing = listing_of(path) if error.status_code == 404 else ""
+    if message.startswith("<"):
+        message, hint = f"{url} answered {error.status_code} with a web page{_title(message)}", _WRONG_URL
+    elif listing:
+        hint = f"What there is: {listing}"
+    return ApiError(
+        error.status_code,
+        message,
+        code=error.code,
+        field=error.field or "",
+        request_id=error.request_id,
+        retry_after="" if error.retry_after is None else str(math.ceil(error.retry_after)),
+        hint=hint,
+    )
+
+
+def unreachable(url: str, error: Exception) -> CommandError:
+    """:param error: of the connection."""
+    text = one_line(str(error))
     if isinstance(error, httpx.TimeoutException):
         reason = f"{url} did not answer in time"
     else:
-        reason = f"{url} cannot be reached: {error}" if str(error) else f"{url} cannot be reached"
+        reason = f"{url} cannot be reached: {text}" if text else f"{url} cannot be reached"
     hint = "Does the server run, and is the URL right? See: e2a config get api_url"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        hint = "Its certificate is not trusted here. If it is of an authority of your own: SSL_CERT_FILE=authority.pem"
+    elif "WRONG_VERSION_NUMBER" in text:
+        hint = "Does the server speak http there instead of https? See: e2a config get api_url"
     return CommandError(reason, exit_code=UNAVAILABLE, hint=hint)
+
+
+def _title(page: str) -> str:
+    found = re.search(r"<title[^>]*>(.*?)</title>", page[:10_000], re.DOTALL | re.IGNORECASE)
+    title = one_line(found[1])[:80] if found else ""
+    return f": {title}" if title else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .config import Config
-from .errors import INTERRUPTED, USAGE, CommandError
-from .output import Output
+from .errors import FAILED, INTERRUPTED, USAGE, CommandError
+from .output import Output, one_line
 
 if TYPE_CHECKING:
     import httpx
 
     from .server import Server
+
+#: The variable that shows the traceback of a fault of the command.
+TRACEBACK = "E2A_TRACEBACK"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +45,9 @@ class Session:
 
     def __init__(self, surroundings: Surroundings, *, as_json: bool, quiet: bool, url: str | None, key: str | None):
         self.surroundings = surroundings
-        self.out = Output(as_json=as_json, quiet=quiet, colour="NO_COLOR" not in surroundings.environ)
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        coloured = "NO_COLOR" not in surroundings.environ
+        self.out = Output(as_json=as_json, quiet=quiet, colour=coloured, columns=columns)
         self._url, self._key = url, key
         self._server: Server | None = None
 
@@ -128,6 +135,7 @@ def client_command(group: click.Group, name: str | None = None) -> Callable[[F],
         def run(*args: Any, as_json: bool, quiet: bool, url: str | None, key: str | None, **kwargs: Any) -> Any:
             context = click.get_current_context()
             surroundings = context.find_object(Surroundings) or Surroundings()
+            _check_text(*args, url, key, *kwargs.values())
             session = Session(surroundings, as_json=as_json, quiet=quiet, url=url, key=key)
             try:
                 return function(session, *args, **kwargs)
@@ -137,10 +145,40 @@ def client_command(group: click.Group, name: str | None = None) -> Callable[[F],
             except (KeyboardInterrupt, click.Abort):
                 click.echo("Interrupted.", err=True)
                 context.exit(INTERRUPTED)
+            except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+                raise
+            except Exception as error:
+                if surroundings.environ.get(TRACEBACK):
+                    raise
+                fault = _unforeseen(error)
+                fault.as_json = as_json
+                raise fault from error
 
         return group.command(name)(_common(run))
 
     return register
+
+
+def _check_text(*given: Any) -> None:
+    """:raises UsageError: an argument that is no text in the terminal's encoding."""
+    for value in given:
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
+                shown = text.encode("utf-8", "replace").decode()
+                raise click.UsageError(f"{shown!r} holds octets that are no text in UTF-8.")
+
+
+def _unforeseen(error: Exception) -> CommandError:
+    """What to say instead of a traceback."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return CommandError(f"{where}{error.strerror or error}")
+    return CommandError(
+        f"the command does not understand the server's answer ({type(error).__name__}: {one_line(str(error))[:200]})",
+        exit_code=FAILED,
+        hint="Is the URL that of an e2a server? See: e2a config get api_url. "
+        f"If it is, this is a fault of the command: {TRACEBACK}=1 shows where, for a report.",
+    )
 
 
 AGENT = click.option("--agent", metavar="EMAIL", help="The agent; else the configured one, else the only one.")

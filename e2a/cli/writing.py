@@ -118,10 +118,22 @@ def _asked(content: dict[str, Any]) -> dict[str, Any]:
     }
     body = content["body"]
     if body is not None:
-        wanted["body"] = sys.stdin.read() if body == "-" else body
+        wanted["body"] = _from_stdin() if body == "-" else body
     if content["attach"]:
         wanted["attachments"] = [_attachment(path) for path in content["attach"]]
     return wanted
+
+
+def _from_stdin() -> str:
+    """:raises CommandError: what comes is no text."""
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            "standard input is no text in UTF-8",
+            exit_code=USAGE,
+            hint="Convert it (iconv -t utf-8), or send it as a file: --attach FILE",
+        ) from error
 
 
 def _attachment(path: Path) -> dict[str, str]:

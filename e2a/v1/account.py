@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from .models import Model
 
@@ -30,7 +30,7 @@ class CreateSigningSecretResponse(Model):
 
     id: str | None = None
     name: str | None = None
-    secret: str | None = None
+    secret: str | None = Field(default=None, repr=False)
     secret_prefix: str | None = None
     created_at: str | None = None
     signs_from: str | None = None
@@ -91,7 +91,7 @@ class ApiKey(Model):
 class CreatedApiKey(ApiKey):
     """A new API key. ``key`` is shown this once."""
 
-    key: str | None = None
+    key: str | None = Field(default=None, repr=False)
 
 
 class Suppression(Model):
@@ -235,7 +235,7 @@ class Invitation(Model):
     invited_by: str | None = None
     created_at: str | None = None
     expires_at: str | None = None
-    link: str | None = None
+    link: str | None = Field(default=None, repr=False)
 
 
 class ListOrganisationsResponse(Model):

@@ -32,7 +32,7 @@ class E2AApi:
     """The REST interface, blocking. A context manager; may be shared by threads.
 
     :param api_key: ``E2A_API_KEY`` when not given.
-    :param base_url: where the server is; a path in it is kept.
+    :param base_url: where the server is; a path in it is kept. A server on this machine is reached without a proxy.
     :param timeout: seconds for each phase of a request.
     :param max_retries: how often a request that failed for a passing reason is sent again: reads, and whatever carries
         an ``Idempotency-Key``. 0 never repeats anything.

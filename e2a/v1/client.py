@@ -34,7 +34,7 @@ class E2AClient:
 
     :param api_key: ``E2A_API_KEY`` when not given.
     :param agent_email: the agent that calls mean when they name none; ``E2A_AGENT_EMAIL`` when not given.
-    :param base_url: where the server is; a path in it is kept.
+    :param base_url: where the server is; a path in it is kept. A server on this machine is reached without a proxy.
     :param timeout: seconds for each phase of a request.
     :param max_retries: how often a request that failed for a passing reason is sent again, where that is safe.
     :param http_client: an ``httpx.Client`` to use instead of an own one. It is not closed.

@@ -11,12 +11,14 @@ import asyncio
 import json
 import logging
 import random
+import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import E2AApiError, error_for
+from .errors import E2AApiError, UnexpectedAnswerError, error_for
+from .hosts import is_loopback
 from .transport import ACCEPT, USER_AGENT, path
 
 _LOG = logging.getLogger("e2a.v1.websocket")
@@ -26,6 +28,8 @@ FIRST_BACKOFF = 1.0
 _GOOD = 60.0
 #: Octets of a frame; a notice has a few hundred.
 _LONGEST_FRAME = 2**20
+#: Characters of a refusal that are logged: a proxy answers with a whole page.
+_LONGEST_LOGGED = 200
 _REPLACED = "replaced by new connection"
 #: Refusals that pass by themselves.
 _PASSING = frozenset({408, 425, 429})
@@ -71,16 +75,20 @@ async def notifications(
 
     :param reconnect: go on after a connection has ended, in any way; otherwise the generator ends with it.
     :param max_backoff: seconds between two attempts at most.
-    :param raise_on_refusal: raise when the server says that this key may not listen to this agent; otherwise that is
-        logged and tried again, as everything else is.
+    :param raise_on_refusal: raise when the server says that this key may not listen to this agent, and when the first
+        connection shows that there is no e2a server; otherwise that is logged and tried again, as everything else is.
     :param on_open: called whenever a connection is there.
     :raises E2AApiError: refused, with ``raise_on_refusal``.
+    :raises ssl.SSLCertVerificationError: nobody vouches for the server, with ``raise_on_refusal``.
     :raises ImportError: the package ``websockets`` is missing.
     """
     import websockets.asyncio.client
     import websockets.exceptions
 
     headers = {"Authorization": f"Bearer {api_key}", "Accept": ACCEPT}
+    # Without a connection to lose, what is no e2a server is a mistake; later it may be a proxy that lost its server.
+    settled = False
+    direct: dict[str, Any] = {"proxy": None} if is_loopback(url) else {}
     backoff = FIRST_BACKOFF
     while True:
         opened = time.monotonic()
@@ -90,8 +98,14 @@ async def notifications(
             # Without a bound on waiting frames: a reader that stops would leave pings unanswered while its consumer
             # works, and notices are small.
             async with websockets.asyncio.client.connect(
-                url, additional_headers=headers, user_agent_header=USER_AGENT, max_size=_LONGEST_FRAME, max_queue=None
+                url,
+                additional_headers=headers,
+                user_agent_header=USER_AGENT,
+                max_size=_LONGEST_FRAME,
+                max_queue=None,
+                **direct,
             ) as socket:
+                settled = True
                 on_open()
                 async for frame in socket:
                     notice = _notice(frame)
@@ -102,14 +116,17 @@ async def notifications(
             _LOG.warning("connection closed: %s %s", socket.close_code, socket.close_reason or "")
         except websockets.exceptions.InvalidStatus as exc:
             refusal = _refusal(exc)
-            if raise_on_refusal and 400 <= refusal.status_code < 500 and refusal.status_code not in _PASSING:
+            lasting = refusal.status_code < 500 and refusal.status_code not in _PASSING
+            if raise_on_refusal and lasting and (refusal.code or not settled):
                 raise refusal from exc
             asked = min(refusal.retry_after or 0.0, max_backoff)
-            _LOG.warning("connection refused: %s", refusal)
+            _LOG.warning("connection refused: %s", " ".join(str(refusal).split())[:_LONGEST_LOGGED])
         except websockets.exceptions.ConnectionClosedError as exc:
             replaced = exc.rcvd is not None and exc.rcvd.reason == _REPLACED
             _LOG.warning("connection closed: %s", exc)
         except (websockets.exceptions.WebSocketException, OSError, EOFError) as exc:
+            if raise_on_refusal and not settled and isinstance(exc, ssl.SSLCertVerificationError):
+                raise
             _LOG.warning("connection failed: %s: %s", type(exc).__name__, exc)
         if not reconnect:
             return
@@ -150,5 +167,7 @@ def _notice(frame: str | bytes) -> WSNotification | None:
 
 def _refusal(exc: Any) -> E2AApiError:
     response = exc.response
+    if response.status_code < 400:
+        return UnexpectedAnswerError(response.status_code, "the server speaks no WebSocket here: is base_url right?")
     headers = {name.lower(): value for name, value in response.headers.raw_items()}
     return error_for(response.status_code, headers, bytes(response.body or b""), now=time.time())

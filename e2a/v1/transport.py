@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -22,6 +22,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 
 from .. import __version__
 from .errors import UnexpectedAnswerError, error_for, retry_after
+from .hosts import mounts_for
 
 DEFAULT_BASE_URL = "https://e2a.dev"
 DEFAULT_TIMEOUT = 30.0
@@ -152,6 +153,12 @@ class Endpoint:
         self.timeout = timeout
         self.max_retries = max_retries
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.base_url}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds connections and a key, and is not copied: make one where it is needed")
+
     def arguments(self, call: Call[Any]) -> dict[str, Any]:
         """What httpx is called with."""
         headers = {"Accept": ACCEPT, "User-Agent": USER_AGENT, **call.headers}
@@ -243,7 +250,7 @@ class Transport(Endpoint):
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         super().__init__(api_key, base_url, timeout, max_retries)
-        self._client = client or httpx.Client(follow_redirects=False)
+        self._client = client or httpx.Client(follow_redirects=False, mounts=mounts_for(base_url))
         self._own = client is None
         self._sleep = sleep
 
@@ -291,7 +298,7 @@ class AsyncTransport(Endpoint):
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         super().__init__(api_key, base_url, timeout, max_retries)
-        self._client = client or httpx.AsyncClient(follow_redirects=False)
+        self._client = client or httpx.AsyncClient(follow_redirects=False, mounts=mounts_for(base_url))
         self._own = client is None
         self._sleep = sleep
 
@@ -329,11 +336,13 @@ class AsyncTransport(Endpoint):
 def key_from(api_key: str | None) -> str:
     """The given key, or that of the environment.
 
-    :raises ValueError: there is none.
+    :raises ValueError: there is none, or it cannot be one. What it was is not said.
     """
     key = (api_key or os.environ.get("E2A_API_KEY", "")).strip()
     if not key:
         raise ValueError("an API key is needed: pass api_key, or set E2A_API_KEY")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError("the API key holds characters that no key has: was it copied whole?")
     return key
 
 

@@ -116,12 +116,14 @@ class Mail(CommandCase):
             "message_id": "msg_2",
             "from": "a-very-long-local-part@corp.test",
             "subject": "\x1b[31mred" * 9,
+            "verified": None,
         }
         self.server.answers[f"GET {MESSAGES}"] = {"messages": [MESSAGE, long], "next_token": "tok"}
         result = self.run_e2a("inbox", "--unread", "--limit", "2", "--from", "ana@corp.test")
         head, first, second, last = result.stdout.splitlines()
-        self.assertEqual(head.split(), ["ID", "FROM", "SUBJECT", "RECEIVED"])
-        self.assertTrue(first.startswith("msg_1  ana@corp.test") and first.endswith(MESSAGE["created_at"]), first)
+        self.assertEqual(head.split(), ["ID", "FROM", "SUBJECT", "RECEIVED", "VERIFIED"])
+        self.assertTrue(first.startswith("msg_1  ana@corp.test") and first.endswith(f"{MESSAGE['created_at']}  yes"))
+        self.assertTrue(second.endswith("—"), second)
         self.assertIn("a-very-long-local-part@c…", second)
         self.assertNotIn("\x1b", second)
         self.assertEqual(last, "2 messages (use --token tok for next page)")
@@ -406,13 +408,19 @@ class Others(CommandCase):
         self.assertTrue(self.server.lines[-1].endswith("?format=zip"))
 
     def test_audit(self) -> None:
-        """The audit log comes as one object a line for programs, as a table for people."""
+        """The audit log comes as one object a line for programs, as a table for people that names them by address."""
         event = {"id": "1", "action": "key.created", "at": "2026-01-01T00:00:00.123456Z", "resource_type": "key"}
         event |= {"resource_id": "apk_1", "key_prefix": "", "user_id": "u1", "client_ip": "::1", "result": "ok"}
         self.server.answers["GET /api/v1/audit"] = [{"events": [event], "next_token": "a"}, {"events": [event]}]
         lines = self.run_e2a("audit", "--json").stdout.splitlines()
         self.assertEqual([json.loads(line) for line in lines], [event, event])
-        self.assertIn("key.created", self.run_e2a("audit").stdout)
+        self.server.answers["GET /api/v1/members"] = {"members": [{"user_id": "u1", "email": "Ana@corp.test"}]}
+        _, shown = self.run_e2a("audit").stdout.splitlines()
+        self.assertEqual(shown.split()[1:], ["key.created", "apk_1", "Ana@corp.test", "—", "::1", "ok"])
+        self.run_e2a("audit", "--user", "ana@corp.test")
+        self.assertIn("user_id=u1", self.server.lines[-2])
+        self.server.answers["GET /api/v1/members"] = problem(403, "no")
+        self.assertIn("  u1  ", self.run_e2a("audit").stdout)
 
 
 class Failures(CommandCase):
@@ -451,7 +459,7 @@ class Failures(CommandCase):
         self.server.answers["GET /api/v1/domains"] = httpx.ConnectTimeout("no")
         self.assertIn("api_url", self.run_e2a("domains", "list", code=7).stderr)
         self.run_e2a("domains", "list", "--url", "ftp://x", code=2)
-        self.run_e2a("domains", "list", "--key", "ä", code=1)
+        self.run_e2a("domains", "list", "--key", "ä", code=3)
 
     def test_not_e2a(self) -> None:
         """A page instead of JSON, and a redirect, are named as a wrong URL."""

@@ -122,6 +122,25 @@ class RawLayerTests(SynchronousTestCase):
         self.assertEqual(api.get_agent(BOT).agent_mode, "quantum")
         self.assertRaises(ValueError, api.get_agent, BOT)
 
+    def test_secrets(self) -> None:
+        """What is shown once is in the answer, and not in the text that a log or a traceback would show."""
+        shown = {
+            "id": "1",
+            "name": "n",
+            "key": "e2a_secret",
+            "secret": "e2a_secret",
+            "link": "https://x.test/e2a_secret",
+        }
+        made = client(Recorder(shown))
+        for found, member in (
+            (made.create_key("n"), "key"),
+            (made.create_signing_secret("n"), "secret"),
+            (made.rotate_signing_secrets("n"), "secret"),
+            (made.invite("a@b.test"), "link"),
+        ):
+            self.assertIn("e2a_secret", getattr(found, member))
+            self.assertNotIn("e2a_secret", repr(found) + str(found))
+
     def test_long_poll(self) -> None:
         """A wait is given its time, and answers the cursor to go on from whether a message came or not."""
         server = Recorder(httpx.Response(204, headers={"x-e2a-cursor": "7"}), {"message": SUMMARY, "cursor": 9})

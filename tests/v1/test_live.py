@@ -14,7 +14,14 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
-from e2a.v1 import AsyncE2AClient, AuthenticationError, E2AApiError, WSNotification
+from e2a.v1 import (
+    AsyncE2AClient,
+    AuthenticationError,
+    E2AApiError,
+    NotFoundError,
+    UnexpectedAnswerError,
+    WSNotification,
+)
 from e2a.v1.live import notifications, socket_url
 
 Talk = Callable[[ServerConnection], Awaitable[None]]
@@ -31,13 +38,21 @@ class Server:
         self.requests: list[Request] = []
         self._scenes = list(scenes)
 
+    #: What comes with a refusing status.
+    words = "no\n"
+
     def _scene(self, number: int) -> Talk | int:
         return self._scenes[min(number, len(self._scenes)) - 1]
 
     async def _begin(self, connection: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request)
         scene = self._scene(len(self.requests))
-        return connection.respond(http.HTTPStatus(scene), "no\n") if isinstance(scene, int) else None
+        if not isinstance(scene, int):
+            return None
+        answer = connection.respond(http.HTTPStatus(scene), self.words)
+        if self.words.startswith("{"):
+            answer.headers["Content-Type"] = "application/problem+json"
+        return answer
 
     async def _talk(self, connection: ServerConnection) -> None:
         scene = self._scene(len(self.requests))
@@ -131,6 +146,33 @@ class ListenTests(SynchronousTestCase):
         self.assertEqual(error.message, "no")
         found, pauses, _ = self.listened(Server(503, 429, says(notice(1))), 1, raise_on_refusal=True)
         self.assertEqual((len(found), len(pauses)), (1, 2))
+
+    def test_no_server_of_ours(self) -> None:
+        """What is no e2a server is an exception at first, where that is asked for; once there was one, it is waited
+        for, since then a proxy has only lost it. Of its page the log has one short line."""
+        for scene, kind in ((200, UnexpectedAnswerError), (404, NotFoundError)):
+            self.assertRaises(kind, self.listened, Server(scene), 1, raise_on_refusal=True)
+        server = Server(says(notice(1)), 404, 200, says(notice(2)))
+        found, _, logs = self.listened(server, 2, raise_on_refusal=True)
+        self.assertEqual([each.message_id for each in found], ["msg_1", "msg_2"])
+        page = http.HTTPStatus.BAD_GATEWAY
+        with mock.patch.object(Server, "words", "<html>\n" + "x" * 5000):
+            _, _, logs = self.listened(Server(page, says(notice(1))), 1)
+        self.assertTrue(len(logs[0]) < 300 and "\n" not in logs[0])
+
+    def test_withdrawn(self) -> None:
+        """A key that the server itself refuses ends the stream also after a connection."""
+        with mock.patch.object(Server, "words", '{"status": 401, "code": "unauthenticated", "detail": "no"}'):
+            error = self.assertRaises(
+                AuthenticationError, self.listened, Server(says(notice(1)), 401), 2, raise_on_refusal=True
+            )
+        self.assertEqual(error.code, "unauthenticated")
+
+    def test_no_proxy(self) -> None:
+        """A server on this machine is reached without the environment's proxy."""
+        with mock.patch.dict("os.environ", {"https_proxy": "http://127.0.0.1:1", "ws_proxy": "http://127.0.0.1:1"}):
+            found, pauses, _ = self.listened(Server(says(notice(1))), 1)
+        self.assertEqual((len(found), pauses), (1, []))
 
     def test_unreachable(self) -> None:
         """A server that is away is waited for, not reported as an exception."""

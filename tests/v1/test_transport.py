@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import json
 import pickle
 from unittest import mock
 
@@ -26,7 +28,7 @@ from e2a.v1 import (
 )
 from e2a.v1 import errors as client_errors
 from e2a.v1.transport import Endpoint
-from tests.v1.support import Recorder, async_client, client
+from tests.v1.support import SECRET, Recorder, async_client, client, webhook
 
 PROBLEM = httpx.Response(
     404,
@@ -55,6 +57,35 @@ class RequestTests(SynchronousTestCase):
             for given in (None, "", " "):
                 error = self.assertRaises(ValueError, E2AApi, given)
                 self.assertIn("E2A_API_KEY", str(error))
+
+    def test_no_key(self) -> None:
+        """What cannot be a key is said at once, without repeating it."""
+        for given in ("e2a_ключ", "e2a_1 2", "e2a_1\n2"):
+            error = self.assertRaises(ValueError, E2AApi, given)
+            self.assertNotIn(given, str(error))
+
+    def test_no_proxy(self) -> None:
+        """A server on this machine is asked without the environment's proxy, any other with it."""
+        with mock.patch.dict(
+            "os.environ", {"http_proxy": "http://proxy.test:1", "https_proxy": "http://proxy.test:1"}, clear=True
+        ):
+            for url, proxied in (
+                ("http://localhost:8080", False),
+                ("https://127.0.0.2/x", False),
+                ("http://[::1]", False),
+                ("https://mail.e2a.test", True),
+            ):
+                own = E2AApi("e2a_key", url).transport._client
+                self.assertEqual(own._transport_for_url(httpx.URL(url)) is not own._transport, proxied, url)
+
+    def test_not_copied(self) -> None:
+        """A client, and what holds one, is not pickled or copied, as it holds a key; neither does its text show one."""
+        made = client(Recorder(), key="e2a_secret")
+        email = made.parse_webhook(json.dumps(webhook()), SECRET)
+        for each in (made, made.api, email):
+            self.assertNotIn("e2a_secret", repr(each) + repr(vars(each)))
+            for copied in (pickle.dumps, copy.deepcopy):
+                self.assertIn("make one where it is needed", str(self.assertRaises(TypeError, copied, each)))
 
     def test_info_needs_no_key(self) -> None:
         """What a deployment says of itself is fetched without a key, whatever the environment holds."""
