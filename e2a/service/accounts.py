@@ -24,7 +24,8 @@ from ..flows.usage import Usage
 from ..web.farewell import FAREWELLS, FarewellPage
 from ..web.invitation import InvitationPage
 from ..web.pages import Handler
-from .counting import Worker, counting
+from ..workers.periodic import Periodic
+from .counting import counting
 from .ground import Ground
 from .rights import data_rights
 from .signin import origin_of, signing_in
@@ -38,7 +39,7 @@ class Accounting:
     :ivar resources: the REST side.
     :ivar pages: what people open in a browser, by path.
     :ivar gate: from a request's cookies to the signed-in person.
-    :ivar workers: not started, by name.
+    :ivar workers: not started.
     """
 
     accounts: Accounts
@@ -53,7 +54,7 @@ class Accounting:
     resources: Sequence[object]
     pages: Mapping[str, Handler]
     gate: SessionGate
-    workers: Mapping[str, Worker]
+    workers: Sequence[Periodic]
 
 
 def accounting(ground: Ground, writers: Desk) -> Accounting:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from ..api.auth import FindSession
 from ..api.feedback import FeedbackResource
@@ -14,34 +13,30 @@ from ..api.usage import QuotasResource, UsageResource
 from ..deliver.fetch import Fetcher
 from ..deliver.issues import GitHubIssues
 from ..flows.feedback import FeedbackBox
-from ..flows.quotas import OperatorQuotas
+from ..flows.quotas import FRESH_SECONDS, OperatorQuotas
 from ..flows.reviewmail import SystemMail
 from ..flows.usage import Usage
-from ..workers.feedback import FeedbackWorker
-from ..workers.storage import StorageWorker
-from ..workers.usage import UsageWorker
+from ..workers.periodic import Periodic
 from .ground import Ground
 
+#: Seconds between two rounds of passing feedback on, of taking what was deleted off the counts, of summing up.
+FEEDBACK = 60.0
+STORAGE_COUNTS = 60.0
+USAGE = 600.0
 #: Seconds for opening an issue.
 ISSUE_SECONDS = 30.0
-
-
-class Worker(Protocol):
-    def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Counting:
     """:ivar resources: the REST side.
-    :ivar workers: not started, by name.
+    :ivar workers: not started.
     """
 
     usage: Usage
     feedback: FeedbackBox
     resources: Sequence[object]
-    workers: Mapping[str, Worker]
+    workers: Sequence[Periodic]
 
 
 def counting(ground: Ground, mail: SystemMail, session: FindSession) -> Counting:
@@ -61,12 +56,16 @@ def counting(ground: Ground, mail: SystemMail, session: FindSession) -> Counting
         if token and repository
         else None,
     )
-    workers: dict[str, Worker] = {
-        "feedback": FeedbackWorker(ground.reactor, box),
-        "storage counts": StorageWorker(ground.reactor, ground.limiting.storage),
-    }
+    clock, storage = ground.reactor, ground.limiting.storage
+    passing_on = Periodic("feedback", FEEDBACK, clock, box.pass_on)
+    box.wake = passing_on.wake
+    workers = [
+        passing_on,
+        Periodic("storage quotas", FRESH_SECONDS, clock, storage.refresh),
+        Periodic("storage counts", STORAGE_COUNTS, clock, storage.take_off_freed, interrupt=storage.stop),
+    ]
     if settings.usage_tracking:
-        workers["usage summaries"] = UsageWorker(ground.reactor, usage)
+        workers.append(Periodic("usage summaries", USAGE, clock, usage.sum_up, interrupt=usage.stop))
     resources = [
         UsageResource(usage),
         QuotasResource(OperatorQuotas(database, ground.limiting.quotas)),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ..core.rules.domains import OwnNames
-from ..core.trust.sealing import Sealer
 from ..flows.domainkeys import DomainKeys
 from ..flows.domains import CheckRecords, Key
-from ..flows.ports import Cpu, Transactions
 from ..verify import records
 from ..verify.records import RecordReport
-from ..verify.resolver import Resolver
+from .ground import Ground
 
 #: Seconds for all records of one domain.
 _RECORDS_SECONDS = 20.0
@@ -21,26 +18,27 @@ _RECORDS_SECONDS = 20.0
 _KEY_SECONDS = 5.0
 
 
-def domain_keys(
-    database: Transactions,
-    resolver: Resolver,
-    sealer: Sealer,
-    cpu: Cpu,
-    own: OwnNames,
-    changed: Callable[[str], None],
-) -> DomainKeys:
+def domain_keys(ground: Ground) -> DomainKeys:
     """The DKIM keys of domains; the log names the records of the deployment's own."""
 
     async def check_key(name: str, host: str, record: str) -> RecordReport:
         check = records.check_key(name, host, record)
-        return await resolver.drive(check, resolver.seconds() + _KEY_SECONDS, fresh=True)
+        return await ground.resolver.drive(check, ground.resolver.seconds() + _KEY_SECONDS, fresh=True)
 
-    announced = (own.shared, own.sender)
-    return DomainKeys(database, sealer, cpu, time.time, check_key, announced=announced, changed=changed)
+    return DomainKeys(
+        ground.database,
+        ground.sealer,
+        ground.cpu,
+        time.time,
+        check_key,
+        announced=(ground.own.shared, ground.own.sender),
+        changed=ground.changed,
+    )
 
 
-def record_check(resolver: Resolver, mx: str) -> CheckRecords:
-    """:param mx: the host that receives mail for every domain."""
+def record_check(ground: Ground) -> CheckRecords:
+    """The questions to DNS about all records of a domain."""
+    resolver, mx = ground.resolver, ground.own.smtp
 
     async def check_records(name: str, token: str, keys: Sequence[Key]) -> Sequence[Any]:
         check = records.check(name, token, mx, [(key.host, key.record) for key in keys])

@@ -40,7 +40,7 @@ class Flows:
 
 def flows(ground: Ground, keys: DomainKeys, hub: Hub, writers: Desk) -> Flows:
     settings, own, database, now = ground.settings, ground.own, ground.database, time.time
-    tokens = PageTokens(*ground.sealer.derive_all("page tokens"))
+    tokens = ground.page_tokens()
     waiting = LongPoll(database, hub, ground.reactor, now)
     quotas = ground.limiting.quotas
     return Flows(
@@ -68,7 +68,7 @@ def flows(ground: Ground, keys: DomainKeys, hub: Hub, writers: Desk) -> Flows:
         domains=Domains(
             database,
             keys,
-            record_check(ground.resolver, own.smtp),
+            record_check(ground),
             os.urandom,
             now,
             own=own,

@@ -129,6 +129,7 @@ class Daemon(service.Service):
 
     :param observer: the log observer that twistd is to use; None leaves the log to the runner.
     :param end: called with an exit status other than 0 when the daemon cannot run.
+    :param ready: called once everything stands.
     """
 
     name = "e2a"
@@ -140,8 +141,9 @@ class Daemon(service.Service):
         assembly: Assembly,
         observer: ILogObserver | None = None,
         end: Callable[[int], None] | None = None,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
-        self._reactor, self._assembly, self._observer = reactor, assembly, observer
+        self._reactor, self._assembly, self._observer, self._ready = reactor, assembly, observer, ready
         self._end = end or exit_status
         self._ports: list[IListeningPort] | None = None
         self._stack = Stack(reactor)
@@ -194,6 +196,7 @@ class Daemon(service.Service):
         except Exception:
             self._log.failure("the daemon cannot start")
         else:
+            self._ready()
             notify_systemd("READY=1")
             return
         self._end(1)

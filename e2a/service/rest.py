@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from ipaddress import ip_network
 
 from .. import __version__
 from ..api.agents import AgentsResource
@@ -20,7 +19,7 @@ from ..api.models import Info
 from ..api.resend import Resend
 from ..api.routing import body_for
 from ..api.send import Sending
-from ..api.site import BoundedSite, ClientAddresses
+from ..api.site import BoundedSite
 from ..api.suppressions import SuppressionsResource
 from ..api.system import System
 from ..deliver.hub import Hub
@@ -75,7 +74,7 @@ def rest_site(
         SuppressionsResource(flows.suppressions),
         Live(flows.mailbox, sockets.live_resource),
     ]
-    client_address = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
+    client_address = ground.client_addresses()
     api = Api(
         resources,
         Authorizer(ground.directory.principal, people.gate.find),

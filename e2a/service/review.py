@@ -6,21 +6,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twisted.internet.interfaces import IReactorTime
-
 from ..api.review import Review
-from ..core.settings import Settings
 from ..core.trust.approvaltoken import ApprovalTokens
-from ..core.trust.pagetoken import PageTokens
-from ..core.trust.sealing import Sealer
 from ..flows.approvals import Approvals
 from ..flows.outbound import Outbound
-from ..flows.ports import Cpu, Transactions
 from ..flows.reviewlinks import ReviewLinks
 from ..flows.reviewmail import ReviewMail
 from ..web.magic import ApprovePage, RejectPage
 from ..web.pages import Handler
 from ..workers.holds import HoldsWorker
+from .ground import Ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +31,12 @@ class Reviewing:
     worker: HoldsWorker
 
 
-def reviewing(
-    clock: IReactorTime, settings: Settings, database: Transactions, outbound: Outbound, sealer: Sealer, cpu: Cpu
-) -> Reviewing:
+def reviewing(ground: Ground, outbound: Outbound) -> Reviewing:
     """Everything about held mail; from now on those who decide are written to."""
-    now, public_url = time.time, settings.http.public_url.rstrip("/")
-    tokens = ApprovalTokens(*sealer.derive_all("approval"))
-    approvals = Approvals(database, outbound, PageTokens(*sealer.derive_all("page tokens")), cpu, now)
-    worker = HoldsWorker(clock, approvals)
+    database, cpu, now, public_url = ground.database, ground.cpu, time.time, ground.public_url
+    tokens = ApprovalTokens(*ground.sealer.derive_all("approval"))
+    approvals = Approvals(database, outbound, ground.page_tokens(), cpu, now)
+    worker = HoldsWorker(ground.reactor, approvals)
     mail = ReviewMail(outbound, tokens, now, public_url=public_url, expect=worker.expect)
     mail.announce()
     outbound.held = mail.held

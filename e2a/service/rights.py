@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from ..api.account import AccountResource
 from ..api.audit import AuditResource
-from ..core.trust.pagetoken import PageTokens
 from ..flows.audit import AuditLog
 from ..flows.bootstrap import operator_address
 from ..flows.dataexport import SNAPSHOTS, DataExport, Exporting
@@ -36,9 +35,8 @@ def data_rights(ground: Ground) -> Rights:
         snapshots=max(1, min(SNAPSHOTS, settings.database.pool_size // 4)),
         directory=settings.data_dir if os.path.isdir(settings.data_dir) else None,
     )
-    tokens = PageTokens(*ground.sealer.derive_all("page tokens"))
     erasure = Erasure(
         database, ground.sealer, os.urandom, operator=operator_address(ground.own), changed=ground.changed
     )
-    log = AuditLog(database, exporting, tokens)
+    log = AuditLog(database, exporting, ground.page_tokens())
     return Rights(log, erasure, [AccountResource(DataExport(database, exporting, now), erasure), AuditResource(log)])

@@ -6,20 +6,17 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from ..core.errors import SettingsError
 from ..core.rules.sending import UnknownPolicy
 from ..core.settings import Settings
 from ..core.trust.bouncetoken import BounceTokens
-from ..core.trust.sealing import Sealer
-from ..deliver.safeagent import load_trust_root
-from ..flows.ports import Cpu, Metrics, Transactions
-from ..flows.sending import SendingFlow, Sign
+from ..flows.sending import SendingFlow
 from ..send.direct import DirectToMx
 from ..send.upstream import Server, Tls, UpstreamServer
 from ..workers.outbox import Outbox
+from .ground import Ground
+from .tls import trust_root
 
 #: Attempts at a time on the direct route, and for one domain of these.
 DIRECT_TOTAL = 128
@@ -34,26 +31,20 @@ class WayOut:
     close: Callable[[], None]
 
 
-def way_out(
-    reactor: Any,
-    settings: Settings,
-    database: Transactions,
-    resolver: Any,
-    sign: Sign,
-    sealer: Sealer,
-    cpu: Cpu,
-    metrics: Metrics,
-) -> WayOut | None:
+def way_out(ground: Ground) -> WayOut | None:
     """The outbox worker, not started; None when there is no way out.
 
     :raises SettingsError: the upstream server's authorities cannot be read.
     """
+    settings, reactor = ground.settings, ground.reactor
     if not settings.sending:
         return None
     direct = settings.outbound.route == "direct"
     route: DirectToMx | UpstreamServer
     if direct:
-        route = DirectToMx(reactor, resolver, settings.smtp.domain, random.shuffle, production=settings.production)
+        route = DirectToMx(
+            reactor, ground.resolver, settings.smtp.domain, random.shuffle, production=settings.production
+        )
         total, per_destination = DIRECT_TOTAL, DIRECT_PER_DOMAIN
     else:
         connections = settings.outbound_smtp.connections
@@ -61,12 +52,12 @@ def way_out(
         # More than there are connections, so that there is always a next message, and claims are few and large.
         total = per_destination = 2 * connections
     flow = SendingFlow(
-        database,
+        ground.database,
         route,
-        sign,
-        BounceTokens(*sealer.derive_all("bounce token")).address,
-        cpu,
-        metrics,
+        ground.signing.sign,
+        BounceTokens(*ground.sealer.derive_all("bounce token")).address,
+        ground.cpu,
+        ground.metrics,
         direct=direct,
         policy=cast(UnknownPolicy, settings.outbound.unknown),
         usage=settings.usage_tracking,
@@ -74,7 +65,9 @@ def way_out(
         monotonic=time.monotonic,
         random=random.random,
     )
-    return WayOut(Outbox(flow, reactor, total=total, per_destination=per_destination), route.close)
+    worker = Outbox(flow, reactor, total=total, per_destination=per_destination)
+    ground.metrics.gauge("outbox_attempts_running", lambda: worker.in_flight, "messages being sent")
+    return WayOut(worker, route.close)
 
 
 def upstream_server(settings: Settings) -> Server:
@@ -83,15 +76,11 @@ def upstream_server(settings: Settings) -> Server:
     :raises SettingsError: ``ca_file`` cannot be used.
     """
     upstream = settings.outbound_smtp
-    try:
-        trust_root = load_trust_root(Path(upstream.ca_file).read_bytes()) if upstream.ca_file else None
-    except (OSError, ValueError) as error:
-        raise SettingsError([f"outbound_smtp.ca_file: {upstream.ca_file} cannot be used: {error}"]) from error
     return Server(
         host=upstream.host,
         port=upstream.port,
         username=upstream.username,
         password=upstream.password,
         tls=cast(Tls, upstream.tls),
-        trust_root=trust_root,
+        trust_root=trust_root("outbound_smtp.ca_file", upstream.ca_file),
     )

@@ -6,18 +6,17 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from typing import cast
 from urllib.parse import urlsplit
 
 from ..api.sessiongate import SessionGate
 from ..api.signin import SignInResource
-from ..api.site import ClientAddresses
 from ..core.settings import Settings
 from ..core.trust.browser import Attempts, CsrfTokens
 from ..deliver.fetch import Fetcher
 from ..flows.accounts import Accounts
 from ..flows.handoff import HandOff
-from ..flows.providers import Provider, ProviderSettings
+from ..flows.providers import Link, Provider, ProviderSettings, gmail
 from ..flows.sessions import Sessions
 from ..flows.signin import SignIn, SignUpRules
 from ..web.handoff import HandOffPage
@@ -57,9 +56,8 @@ def signing_in(ground: Ground, accounts: Accounts) -> SigningIn:
         now=now,
         random=os.urandom,
     )
-    secure = settings.production
-    proxies = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
-    gate = SessionGate(sessions, base, proxies)
+    secure = settings.by_https
+    gate = SessionGate(sessions, base, ground.client_addresses())
     pages: dict[str, Handler] = {path: kind(signin, sessions, secure=secure) for path, kind in PAGES.items()}
     pages[HandOffPage.path] = HandOffPage(HandOff(database, accounts, now), sessions, base=base)
     return SigningIn(SignInResource(sessions, gate, secure=secure), pages, gate, sessions)
@@ -76,12 +74,29 @@ def provider_settings(settings: Settings) -> list[ProviderSettings]:
     found = []
     oauth, oidc = settings.oauth, settings.oidc
     if oauth.google_client_id:
-        found.append(ProviderSettings("google", "Google", GOOGLE, oauth.google_client_id, oauth.google_client_secret))
+        found.append(
+            ProviderSettings(
+                "google",
+                "Google",
+                GOOGLE,
+                oauth.google_client_id,
+                oauth.google_client_secret,
+                link="always",
+                owns=gmail,
+            )
+        )
     if oidc.issuer:
         name = oidc.name or urlsplit(oidc.issuer).hostname or oidc.issuer
         found.append(
             ProviderSettings(
-                "oidc", name, oidc.issuer, oidc.client_id, oidc.client_secret, oidc.scopes, oidc.trust_email
+                "oidc",
+                name,
+                oidc.issuer,
+                oidc.client_id,
+                oidc.client_secret,
+                oidc.scopes,
+                oidc.trust_email,
+                cast(Link, oidc.link_accounts),
             )
         )
     return found

@@ -9,6 +9,7 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from .logs import destination, observer
+from .memory import settle
 from .options import Options
 
 __all__ = ["Options", "makeService"]
@@ -24,7 +25,8 @@ def makeService(options: Options) -> IService:
     from .gateway import Gateway
     from .lifecycle import Daemon
 
-    return Daemon(reactor, Gateway(reactor, options.settings, options["config"]), _observer(options))
+    gateway = Gateway(reactor, options.settings, options["config"])
+    return Daemon(reactor, gateway, _observer(options), ready=settle)
 
 
 def _observer(options: Options) -> ILogObserver | None:

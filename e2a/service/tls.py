@@ -1,4 +1,4 @@
-"""The certificate that STARTTLS shows."""
+"""The certificate that STARTTLS shows, and whose certificates are believed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from OpenSSL import SSL, crypto
 from twisted.internet.ssl import CertificateOptions
 
 from ..core.errors import SettingsError
+from ..deliver.safeagent import load_trust_root
 
 _END = b"-----END CERTIFICATE-----"
 
@@ -31,6 +32,18 @@ def server_context(certificate: str, key: str) -> CertificateOptions:
     except (SSL.Error, ValueError) as error:
         raise SettingsError([f"smtp.tls_key: {key} is not the key of {certificate}"]) from error
     return options
+
+
+def trust_root(setting: str, ca_file: str) -> Any:
+    """The authorities in a PEM file; None, the platform's, without a file.
+
+    :param setting: names the file in the settings.
+    :raises SettingsError: it cannot be read, or holds none.
+    """
+    try:
+        return load_trust_root(Path(ca_file).read_bytes()) if ca_file else None
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"{setting}: {ca_file} cannot be used: {error}"]) from error
 
 
 def _chain(path: str) -> list[Any]:

@@ -6,21 +6,14 @@ import os
 import time
 from dataclasses import dataclass
 
-from twisted.internet.interfaces import IReactorTime
-
 from ..core.mail.conversations import ConversationMac
-from ..core.rules.domains import OwnNames
-from ..core.settings import Settings
-from ..core.trust.sealing import Sealer
 from ..flows.bootstrap import OPERATOR, operator_address
-from ..flows.composing import Recipients, Senders
 from ..flows.delegations import delegated
 from ..flows.outbound import Outbound
 from ..flows.outcomes import Outcomes
-from ..flows.ports import Cpu, Transactions
 from ..flows.resending import Resending
 from ..flows.writing import Writing
-from .limiting import Limiting
+from .ground import Ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +28,17 @@ class Desk:
     resending: Resending
 
 
-def desk(
-    clock: IReactorTime,
-    settings: Settings,
-    own: OwnNames,
-    database: Transactions,
-    directory: Recipients,
-    senders: Senders,
-    sealer: Sealer,
-    cpu: Cpu,
-    limits: Limiting,
-) -> Desk:
+def desk(ground: Ground) -> Desk:
     """Everything between a request to send and the outbox."""
-    outcomes = Outcomes(database, clock)
+    settings, own, database, limits = ground.settings, ground.own, ground.database, ground.limiting
+    outcomes = Outcomes(database, ground.reactor)
     outbound = Outbound(
         database,
-        directory,
-        senders,
+        ground.directory,
+        ground.signing,
         outcomes,
-        cpu,
-        ConversationMac(*sealer.derive_all("conversation mac")),
+        ground.cpu,
+        ConversationMac(*ground.sealer.derive_all("conversation mac")),
         now=time.time,
         random=os.urandom,
         system_agent=(operator_address(own), OPERATOR),
@@ -75,4 +59,5 @@ def desk(
         quotas=limits.quotas,
         delegated=delegated,
     )
-    return Desk(outcomes, outbound, Writing(database, outbound, cpu, operator=operator_address(own)), resending)
+    writing = Writing(database, outbound, ground.cpu, operator=operator_address(own))
+    return Desk(outcomes, outbound, writing, resending)

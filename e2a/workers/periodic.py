@@ -15,15 +15,25 @@ class Periodic:
     """:param name: for the log.
     :param interval: seconds from the end of one round to the start of the next.
     :param work: one round.
+    :param interrupt: asks the round that runs to end early; a stop begins with it.
     """
 
     _log = Logger()
 
-    def __init__(self, name: str, interval: float, clock: IReactorTime, work: Callable[[], Awaitable[object]]) -> None:
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        interval: float,
+        clock: IReactorTime,
+        work: Callable[[], Awaitable[object]],
+        *,
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
         self._interval = interval
         self._clock = clock
         self._work = work
+        self._interrupt = interrupt
         self._running = False
         self._active = False
         self._again = False
@@ -46,6 +56,7 @@ class Periodic:
         """Start no further round; returns when the running one has ended."""
         self._running = False
         self._cancel()
+        self._interrupt()
         if self._active:
             ended: Deferred[None] = Deferred()
             self._stopping.append(ended)
@@ -67,10 +78,10 @@ class Periodic:
             try:
                 await self._work()
             except Unavailable as error:
-                self._log.warn("{name}: {text}", name=self._name, text=error.text)
+                self._log.warn("{name}: {text}", name=self.name, text=error.text)
             except Exception:
                 # One error must not end the series: the next round may find a better world.
-                self._log.failure("{name} failed and will be tried again", name=self._name)
+                self._log.failure("{name} failed and will be tried again", name=self.name)
             self._ended = self._clock.seconds()
         self._active = False
         if self._running:

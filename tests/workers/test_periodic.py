@@ -37,6 +37,14 @@ class PeriodicTests(SynchronousTestCase):
         self.clock.advance(100)
         self.assertEqual((self.rounds, self.clock.getDelayedCalls()), (2, []))
 
+    def test_interrupt(self) -> None:
+        """A stop asks the round that runs to end early, and returns when it has."""
+        periodic = Periodic("test", 10.0, self.clock, self.slow, interrupt=lambda: self.pending[0].callback(None))
+        periodic.start()
+        self.successResultOf(Deferred.fromCoroutine(periodic.stop()))
+        self.clock.advance(100)
+        self.assertEqual(self.rounds, 1)
+
     def test_sign_of_life(self) -> None:
         """The time since the last round ended tells a stuck worker from a resting one."""
         periodic = Periodic("test", 10.0, self.clock, self.slow)
