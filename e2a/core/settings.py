@@ -102,6 +102,11 @@ class Settings:
         return self.env == "production"
 
     @property
+    def by_https(self) -> bool:
+        """Whether people come by https, so that cookies need not go any other way."""
+        return self.production or (self.oauth.redirect_url or self.http.public_url).startswith("https:")
+
+    @property
     def open_sign_up(self) -> bool:
         """Whether everybody whom a provider vouches for may make an account."""
         return (self.sign_up.policy or ("invited" if self.production else "open")) == "open"

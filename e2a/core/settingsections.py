@@ -252,6 +252,15 @@ class Oidc:
         "Take the provider's addresses as verified when it does not say whether they are. Only for a provider whose "
         "users cannot choose their address.",
     )
+    link_accounts: str = key(
+        "auto",
+        "E2A_OIDC_LINK_ACCOUNTS",
+        "Whether the first sign-in with a verified address opens the account that has this address. `auto`: unless "
+        "people sign in to that account with another provider. `always`: the provider's word about addresses is worth "
+        "as much as the others'; needed when people move here from Google. `never`: it opens only accounts that it "
+        "made itself.",
+        check=checks.one_of("auto", "always", "never"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from e2a.core.errors import E2AError
@@ -27,6 +27,21 @@ LONGEST_ADDRESS = 254
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 
+#: Whether a provider opens accounts that it did not make.
+Link = Literal["auto", "always", "never"]
+
+
+def _everything(claims: Mapping[str, Any]) -> bool:
+    return True
+
+
+def gmail(claims: Mapping[str, Any]) -> bool:
+    """Whether Google runs the mailbox: other addresses were shown to be the person's once, when they made their Google
+    account, and may have become somebody else's since.
+    """
+    return bool(claims.get("hd")) or _address(claims.get("email")).lower().endswith("@gmail.com")
+
+
 class ProviderFailed(E2AError):
     """The provider did not answer, or not as it must. The cause is for the log."""
 
@@ -40,6 +55,10 @@ class ProviderSettings:
     :ivar name: how people know it.
     :ivar client_secret: "" for a public client.
     :ivar trust_email: whether addresses are verified that the provider says nothing about.
+    :ivar link: which accounts open to somebody with their address who comes from here for the first time. ``auto``:
+        those that nobody signs in to with another provider.
+    :ivar owns: whether the provider itself runs the mailbox of that address, from the claims: for addresses that it
+        does not run, ``always`` is no more than ``auto``.
     """
 
     key: str
@@ -49,17 +68,24 @@ class ProviderSettings:
     client_secret: str
     scopes: str = "openid email profile"
     trust_email: bool = False
+    link: Link = "auto"
+    owns: Callable[[Mapping[str, Any]], bool] = _everything
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom a provider vouches for. :ivar verified: whether the address is theirs, as the provider says."""
+    """Whom a provider vouches for.
+
+    :ivar verified: whether the address is theirs, as the provider says.
+    :ivar link: as ``ProviderSettings.link``, for this address.
+    """
 
     issuer: str
     subject: str
     email: str
     verified: bool
     name: str
+    link: Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +154,7 @@ class Provider:
             # Some providers send the word instead of the truth value.
             verified=verified is True or verified == "true" or (verified is None and self.settings.trust_email),
             name=_text(claims.get("name"), 200),
+            link="auto" if self.settings.link == "always" and not self.settings.owns(claims) else self.settings.link,
         )
 
     async def _exchange(self, metadata: _Metadata, code: str, redirect_uri: str, verifier: str) -> dict[str, Any]:

@@ -159,13 +159,25 @@ class SignIn:
         user_id = await identities.find_identity(cur, person.issuer, person.subject)
         if user_id is not None:
             await identities.note_email(cur, person.issuer, person.subject, person.email)
-            user = await users.refresh_user(cur, user_id, person.email, person.name)
+            user = await self._refreshed(cur, person, await users.get_user(cur, user_id), origin)
         else:
             linked = await self._link(cur, person, origin)
             if isinstance(linked, E2AError):
                 return linked
             user = linked
         return await self._open(cur, user, person.issuer, origin)
+
+    async def _refreshed(self, cur: Cursor, person: Person, user: User, origin: Origin) -> User:
+        """The person with the name and address that they have at the provider now. The address opens invitations and
+        further providers, so it is taken over only from a provider that could open the account by it.
+        """
+        others = await identities.known_elsewhere(cur, user.id, person.issuer)
+        email = person.email if person.link == "always" or not others else user.email
+        found = await users.refresh_user(cur, user.id, email, person.name)
+        if found.email != user.email:
+            caller = await _as_themselves(cur, user, origin)
+            await audit.record(cur, caller, "user.address_changed", "user", user.id, issuer=person.issuer)
+        return found
 
     async def _link(self, cur: Cursor, person: Person, origin: Origin) -> User | E2AError:
         """The account of somebody who signs in as this subject for the first time: the one with their address, or a new
@@ -183,6 +195,11 @@ class SignIn:
             )
             made = True
         caller = await _as_themselves(cur, user, origin)
+        if not made and not await self._opens(cur, person, user):
+            await audit.record(cur, caller, "identity.linked", "user", user.id, result="refused", issuer=person.issuer)
+            return Conflict(
+                "an account with this address exists, and this provider may not open it; sign in as you did before"
+            )
         if not await identities.add_identity(cur, person.issuer, person.subject, user.id, person.email):
             await audit.record(cur, caller, "identity.linked", "user", user.id, result="refused", issuer=person.issuer)
             return Conflict(
@@ -195,6 +212,12 @@ class SignIn:
             user = await users.refresh_user(cur, user.id, user.email, person.name)
         await audit.record(cur, caller, "identity.linked", "user", user.id, issuer=person.issuer)
         return user
+
+    async def _opens(self, cur: Cursor, person: Person, user: User) -> bool:
+        """Whether the provider's word about the address is enough to open this account."""
+        if person.link == "auto":
+            return not await identities.known_elsewhere(cur, user.id, person.issuer)
+        return person.link == "always"
 
     async def _admitted(self, cur: Cursor, email: str) -> bool:
         invited = await signin.invited(cur, email, self._moment())

@@ -20,7 +20,7 @@ from .review import Reviewing
 
 def account_sections(ground: Ground, flows: Flows, reviews: Reviewing, people: Accounting) -> Sequence[object]:
     """Sections in the order of the menu."""
-    secure, rates = ground.settings.production, ground.limiting.rates
+    secure, rates = ground.settings.by_https, ground.limiting.rates
 
     async def count_feedback(client_ip: str) -> object:
         return await rates.count("feedback", client_ip)

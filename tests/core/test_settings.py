@@ -228,6 +228,15 @@ class Refusals(TestCase):
         self.assertEqual(domains, ("example.org", "b.test"))
         self.assertEqual(len(complaints(environ={"E2A_SIGN_UP_DOMAINS": "a b"})), 1)
 
+    def test_cookies(self) -> None:
+        """Cookies are for https alone in production, and wherever people come by https."""
+        self.assertFalse(load("", {}).by_https)
+        self.assertFalse(load("", {"E2A_PUBLIC_URL": "http://localhost:8080"}).by_https)
+        self.assertTrue(load("", {"E2A_PUBLIC_URL": "https://e2a.example.org"}).by_https)
+        self.assertTrue(load("", PRODUCTION).by_https)
+        both = {"E2A_PUBLIC_URL": "https://a.test", "E2A_OAUTH_REDIRECT_URL": "http://localhost:3000"}
+        self.assertFalse(load("", both).by_https)
+
 
 class Production(TestCase):
     def test_complete(self) -> None:

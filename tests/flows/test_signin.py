@@ -17,7 +17,7 @@ from e2a.core.trust.browser import Attempts, challenge
 from e2a.flows.accounts import Accounts
 from e2a.flows.bootstrap import OPERATOR, bootstrap_user
 from e2a.flows.handoff import HandOff
-from e2a.flows.providers import Provider, ProviderFailed, ProviderSettings
+from e2a.flows.providers import Provider, ProviderFailed, ProviderSettings, gmail
 from e2a.flows.signin import ATTEMPTS, LinkGone, SignedIn, SignIn, SignUpRules, make_link
 from tests.support.postgres import DatabaseTestCase, make_agent
 from tests.support.signin import ORIGIN, FakeProvider, sessions_of, sign_in
@@ -261,18 +261,71 @@ class AccountTests(Case):
         self.assertEqual(len(await rows(self.db, "SELECT 1 FROM identities")), 1)
         self.assertEqual(len(await rows(self.db, "SELECT 1 FROM user_sessions")), 1)
 
-    async def test_second_provider(self) -> None:
-        """A person may have an identity at each provider."""
-        first = await self.me(await self.sign_in())
+    def other(self, **settings: Any) -> None:
+        """From now on people sign in with another provider."""
         self.provider.issuer = "https://other.example"
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
             self.provider.document[name] = self.provider.document[name].replace("id.example", "other.example")
         self.provider.document["issuer"] = self.provider.issuer
-        self.settings = ProviderSettings("oidc", "Other", self.provider.issuer, "client", "")
+        self.settings = ProviderSettings("oidc", "Other", self.provider.issuer, "client", "", **settings)
         self.make()
+
+    async def test_second_provider(self) -> None:
+        """A person may have an identity at each provider, where both are worth the same."""
+        first = await self.me(await self.sign_in())
+        self.other(link="always")
         again = await self.me(await self.sign_in(sub="another"))
         self.assertEqual(again.user_id, first.user_id)
         self.assertEqual(len(await rows(self.db, "SELECT 1 FROM identities")), 2)
+
+    async def test_word_of_another_provider(self) -> None:
+        """A provider alone does not open an account that is signed in to with another, unless it is told to: who runs
+        it could open every account.
+        """
+        first = await self.me(await self.sign_in())
+        self.other()
+        await self.refused(Conflict, self.sign_in(sub="another"))
+        (line,) = await rows(self.db, "SELECT organisation_id, detail FROM audit_events WHERE result = 'refused'")
+        self.assertEqual((line.organisation_id, line.detail["issuer"]), (first.organisation_id, self.provider.issuer))
+        self.assertEqual(len(await rows(self.db, "SELECT 1 FROM identities")), 1)
+        self.other(link="always", owns=lambda claims: False)
+        await self.refused(Conflict, self.sign_in(sub="another"))
+
+    async def test_never(self) -> None:
+        """A provider that links nothing opens only what it made, not even a bootstrapped account."""
+        await bootstrap_user(self.db, "ana@people.test", SEALER, os.urandom)
+        self.other(link="never")
+        await self.refused(Conflict, self.sign_in())
+        made = await self.me(await self.sign_in(email="new@people.test"))
+        self.assertEqual((await self.me(await self.sign_in(email="new@people.test"))).user_id, made.user_id)
+
+    async def test_address_by_the_way(self) -> None:
+        """A provider that may not open accounts by address does not change the address of one that others open; what it
+        changes is audited.
+        """
+        first = await self.me(await self.sign_in())
+        self.other(link="always")
+        await self.sign_in(sub="another")
+        self.other()
+        await self.sign_in(sub="another", email="boss@people.test", name="Boss")
+        user = await self.sessions.user(first)
+        self.assertEqual((user.email, user.name), ("ana@people.test", "Boss"))
+        self.assertNotIn(("user.address_changed", "ok"), await self.audit())
+        self.other(link="always")
+        await self.sign_in(sub="another", email="boss@people.test")
+        self.assertEqual((await self.sessions.user(first)).email, "boss@people.test")
+        self.assertIn(("user.address_changed", "ok"), await self.audit())
+
+    def test_mailboxes_of_google(self) -> None:
+        """Google runs gmail.com and the domains of its Workspace; what else it calls verified it has seen once."""
+        for claims, owned in (
+            ({"email": "Ana@Gmail.com"}, True),
+            ({"email": "ana@corp.test", "hd": "corp.test"}, True),
+            ({"email": "ana@corp.test"}, False),
+            ({"email": "ana@notgmail.com"}, False),
+            ({"email": None}, False),
+        ):
+            self.assertEqual(gmail(claims), owned, claims)
 
     async def test_address_must_be_verified(self) -> None:
         """An address that is missing, junk or not confirmed opens nothing; trust goes as far as it is configured."""
