@@ -6,13 +6,11 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import cast
 from urllib.parse import urlsplit
 
 from ..api.sessiongate import SessionGate
 from ..api.signin import SignInResource
-from ..api.site import ClientAddresses
 from ..core.settings import Settings
 from ..core.trust.browser import Attempts, CsrfTokens
 from ..deliver.fetch import Fetcher
@@ -59,8 +57,7 @@ def signing_in(ground: Ground, accounts: Accounts) -> SigningIn:
         random=os.urandom,
     )
     secure = settings.by_https
-    proxies = ClientAddresses([ip_network(text) for text in settings.http.trusted_proxies])
-    gate = SessionGate(sessions, base, proxies)
+    gate = SessionGate(sessions, base, ground.client_addresses())
     pages: dict[str, Handler] = {path: kind(signin, sessions, secure=secure) for path, kind in PAGES.items()}
     pages[HandOffPage.path] = HandOffPage(HandOff(database, accounts, now), sessions, base=base)
     return SigningIn(SignInResource(sessions, gate, secure=secure), pages, gate, sessions)
