@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -69,6 +70,7 @@ def dashboard(
         static_files(),
         client_address=client_address,
         random=os.urandom,
+        now=time.time,
         production=settings.production,
         room=lambda organisation_id: ground.limiting.concurrency.place("work", organisation_id),
     )

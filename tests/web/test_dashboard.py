@@ -24,6 +24,8 @@ from e2a.web.dashboard.rendering import static_files
 from e2a.web.dashboard.routing import Html, Redirect, View, page
 from e2a.web.dashboard.site import Dashboard
 
+#: 21 Nov 2026, 12:00 UTC
+NOW = 1_795_262_400.0
 OWNER = Principal("org_1", "user", ROLE_PERMISSIONS["owner"], role="owner", session_id="ses_1")
 FRAME = {
     "email": "ana@people.test",
@@ -66,7 +68,7 @@ class Section:
 
     @page("GET", "/dashboard/things/{name}", action="agents:read")
     async def show(self, view: View) -> Any:
-        return Html("error.html", {"status": 200, "text": view.path["name"]})
+        return Html("error.html", {"status": 200, "text": view.path["name"], "written": [], "again": ""})
 
     @page("POST", "/dashboard/things/{name}", action="agents:write")
     async def change(self, view: View) -> Any:
@@ -108,6 +110,7 @@ class DashboardTests(TestCase):
             self.static,
             client_address=lambda _: "192.0.2.1",
             random=os.urandom,
+            now=lambda: NOW,
             production=True,
         )
 

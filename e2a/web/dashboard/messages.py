@@ -21,8 +21,9 @@ from e2a.flows.ports import Cpu
 from e2a.web.preview import preview
 
 from .agentframe import AgentFrame, agent_path
+from .author import author
 from .content import download
-from .frames import html_frame
+from .frames import blank, height, html_frame
 from .routing import Content, Html, Redirect, View, page
 from .wording import DELIVERIES, STATUSES, Line, cut, line, recipient_rows, thread_line
 
@@ -141,10 +142,12 @@ class MessagePages:
             "checks": checks(found.message),
             "reasons": automation_reasons(found.message),
             "defects": defect_sentences(found.message),
-            **_header(found.raw),
+            **_header(found.raw, found.message.sender),
             "text": text,
             "whole": whole,
             "preview": made,
+            "height": height(made) if made else "",
+            "blank": made is not None and blank(made),
             "links": [link[:LONGEST_LINK] for link in made.links[:MOST_LINKS]] if made else [],
             "more_links": len(made.links) - MOST_LINKS if made else 0,
             "attachments": found.content.attachments,
@@ -226,17 +229,16 @@ def checks(message: InboundMessage) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _header(raw: bytes) -> dict[str, Any]:
-    """The header's fields as they are read, and the From field among them."""
+def _header(raw: bytes, sender: str) -> dict[str, Any]:
+    """The header's fields as they are read, and what the From field among them says."""
     block = scan(raw[: min(header_size(raw), MOST_HEADER)])
     fields = [
         (field.raw.partition(b":")[0].decode("ascii", "replace").strip(), decoded(field.value)[:LONGEST_FIELD])
         for field in block.fields[:MOST_FIELDS]
     ]
-    author, date = block.first(b"from"), block.first(b"date")
+    field = block.first(b"from")
     return {
         "fields": fields,
         "more_fields": max(0, len(block.fields) - MOST_FIELDS),
-        "author": decoded(author.value)[:LONGEST_FIELD] if author else "",
-        "dated": decoded(date.value)[:LONGEST_FIELD] if date else "",
+        "author": author(decoded(field.value) if field else "", sender),
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 #: What the line at the top of a page says after something was done, by the word in ``?notice=``.
 NOTICES = {
@@ -60,13 +62,42 @@ def static_files() -> dict[str, File]:
     return found
 
 
-class Templates:
-    """Everything in a template is escaped unless the template says otherwise, and an unknown name is an error."""
+#: Characters that change the order of what is around them: embeddings, overrides and isolates (UAX #9).
+_TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 
-    def __init__(self, static: Mapping[str, File]) -> None:
+
+class Exact(str):
+    """Text that a form gets back as it was."""
+
+    __slots__ = ()
+
+
+def shown(value: Any) -> Any:
+    """What a template shows, in the order in which it was written."""
+    if isinstance(value, str) and not isinstance(value, Markup | Exact):
+        return plain(value)
+    return value
+
+
+def plain(text: str) -> str:
+    """Text that cannot look like another by turning around a part of it, or what stands beside it."""
+    return _TURNING.sub("", text)
+
+
+class Templates:
+    """Everything in a template is escaped unless the template says otherwise, and an unknown name is an error.
+
+    Nothing that a page shows can turn text around; what a form must get back unchanged passes ``|exact``.
+
+    :param now: seconds since the epoch, for what is said as "5 min ago".
+    """
+
+    def __init__(self, static: Mapping[str, File], now: Callable[[], float]) -> None:
+        self._now = now
         self._environment = Environment(
             loader=PackageLoader("e2a.web"),
             autoescape=True,
+            finalize=shown,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -74,10 +105,15 @@ class Templates:
         )
         named = {f"{name.split('.')[0]}.{name.rpartition('.')[2]}": f"/static/{name}" for name in static}
         self._environment.globals["static"] = named.__getitem__
-        self._environment.filters.update(moment=moment, short=short, day=day, iso=iso, octets=octets, segment=segment)
+        self._environment.filters.update(
+            moment=moment, ago=self._ago, iso=iso, octets=octets, segment=segment, exact=Exact, plain=plain
+        )
 
     def render(self, template: str, values: Mapping[str, Any]) -> bytes:
         return self._environment.get_template(template).render(values).encode("utf-8", "replace")
+
+    def _ago(self, value: datetime) -> str:
+        return ago(value, self._now())
 
 
 def iso(value: datetime) -> str:
@@ -91,14 +127,18 @@ def moment(value: datetime) -> str:
     return f"{value.day} {value:%b %Y, %H:%M} UTC"
 
 
-def short(value: datetime) -> str:
-    """``21 Nov, 14:03``, for what is kept for weeks."""
-    value = value.astimezone(UTC)
-    return f"{value.day} {value:%b, %H:%M}"
-
-
-def day(value: datetime) -> str:
-    """``21 Nov 2026``"""
+def ago(value: datetime, now: float) -> str:
+    """How long before or after ``now``, in seconds since the epoch: ``5 min ago``, ``in 3 h``; the day alone when that
+    is more than six days off. The script says the same while a page is open.
+    """
+    away = now - value.timestamp()
+    if abs(away) < 60:
+        return "just now" if away >= 0 else "in a moment"
+    for unit, length, most in (("min", 60, 3600), ("h", 3600, 86_400), ("day", 86_400, 7 * 86_400)):
+        if abs(away) < most:
+            number = int(abs(away) // length)
+            words = f"{number} {unit}{'s' if unit == 'day' and number > 1 else ''}"
+            return f"{words} ago" if away > 0 else f"in {words}"
     value = value.astimezone(UTC)
     return f"{value.day} {value:%b %Y}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from e2a.core.entities import OutboundMessage
@@ -17,10 +17,10 @@ from e2a.flows.reviewqueue import Place, ReviewQueue
 from e2a.web.preview import preview
 
 from .content import download
-from .frames import html_frame
+from .frames import height, html_frame
 from .rendering import lasting
 from .routing import Html, Redirect, View, page
-from .wording import STATES
+from .wording import STATES, recipients
 
 QUEUE = "/dashboard/pending"
 PAGE = 50
@@ -30,6 +30,11 @@ WAIT = 3.0
 LONGEST_TEXT = 30_000
 #: Characters of a text that can be edited here: a page stays small, and a form gets back what it was given.
 LONGEST_EDITABLE = 60_000
+
+#: Characters of a link that a page shows.
+LONGEST_LINK = 300
+#: Seconds before its end from which a message is marked as urgent.
+SOON = 3_600.0
 
 #: What a status means, and its colour.
 STANDING = {
@@ -60,7 +65,9 @@ class ReviewPages:
     async def list(self, view: View) -> Any:
         found = await self._approvals.page(view.principal, "pending_approval", PAGE, view.query.get("token") or None)
         values = {
-            "messages": [(message, self._left(message)) for message in found.messages],
+            "messages": [
+                (message, recipients(message), self._left(message), self._soon(message)) for message in found.messages
+            ],
             "next": found.next_token,
             "first_page": "token" not in view.query,
         }
@@ -116,6 +123,11 @@ class ReviewPages:
             return ""
         return lasting(message.approval_expires_at.timestamp() - self._now())
 
+    def _soon(self, message: OutboundMessage) -> bool:
+        """Whether it should be decided about before others."""
+        ends = message.approval_expires_at
+        return ends is not None and ends.timestamp() - self._now() < SOON
+
     async def _again(self, view: View, error: E2AError) -> Html:
         """The page once more, with what is wrong and what the person wrote."""
         found = await self._approvals.find(view.principal, view.required("id"))
@@ -142,9 +154,7 @@ class ReviewPages:
         message, content = found.message, found.content
         place = await self._queue.place(view.principal, message)
         answered = await self._answered(view, message, place)
-        links: Sequence[str] = ()
-        if content is not None and content.html:
-            links = (await self._cpu.run(preview, content.html)).links
+        made = await self._cpu.run(preview, content.html) if content is not None and content.html else None
         held = {} if content is None else _held(message, content)
         typed = {name: view.form[name][0] for name in ("reason", *held) if name in view.form}
         values = {
@@ -164,7 +174,9 @@ class ReviewPages:
             "plain": None if answered is None else plainly(answered.message),
             "states": STATES,
             "answered_text": "" if answered is None else answered.content.text[:LONGEST_TEXT],
-            "links": links,
+            "links": [] if made is None else [link[:LONGEST_LINK] for link in made.links],
+            "complete": made is None or made.complete,
+            "height": height(made) if made else "",
             "problem": "" if error is None else _ENTRY.sub(_entry, error.text),
             "problem_field": field,
         }

@@ -25,6 +25,7 @@ from e2a.core.entities import Origin, Principal
 from e2a.core.errors import BadRequest, Busy, Conflict, E2AError, NotFound, TooManyRequests, Unauthenticated
 from e2a.core.ids import RandomBytes
 from e2a.core.rules.permissions import require
+from e2a.flows.ports import Now
 
 from .rendering import NOTICES, File, Templates
 from .routing import Answer, Content, Gate, Html, Redirect, Route, View, pages_of
@@ -33,6 +34,18 @@ from .routing import Answer, Content, Gate, Html, Redirect, Route, View, pages_o
 ClientAddress = Callable[[Request], str]
 #: Forms that mean the same in whichever organisation the session is.
 ANYWHERE = frozenset({"/dashboard/organisation", "/dashboard/sign-out"})
+#: Form fields that people write into at length, and what they are called.
+WRITTEN = {
+    "to": "To",
+    "cc": "Cc",
+    "bcc": "Bcc",
+    "subject": "Subject",
+    "body": "Text",
+    "text": "Text",
+    "html": "HTML",
+    "reason": "Reason",
+    "message": "Message",
+}
 #: Fields of a query or a form.
 MOST_FIELDS = 200
 #: Characters of a User-Agent header that are kept.
@@ -88,6 +101,7 @@ class Dashboard(Resource):
         *,
         client_address: ClientAddress,
         random: RandomBytes,
+        now: Now,
         production: bool,
         room: Room = nullcontext,
     ) -> None:
@@ -97,7 +111,7 @@ class Dashboard(Resource):
         self._gate = gate
         self._frame = frame
         self._static = static
-        self._templates = Templates(static)
+        self._templates = Templates(static, now)
         self._client_address = client_address
         self._random = random
         self._headers = {**HEADERS, "Strict-Transport-Security": "max-age=31536000"} if production else HEADERS
@@ -139,7 +153,7 @@ class Dashboard(Resource):
             route, handler, path = self._match(request)
             principal = await self._gate.principal(request)
             if principal is None:
-                return self._sign_in(request)
+                return await self._signed_out(request)
             principal = replace(principal, origin=self._origin(request, request_id))
             form = _form(request) if route.method == "POST" else {}
             if route.method == "POST":
@@ -227,10 +241,15 @@ class Dashboard(Resource):
         keep = {"Content-Type": file.content_type, "Cache-Control": "public, max-age=31536000, immutable"}
         self._send(request, 200, file.content, keep)
 
-    def _sign_in(self, request: Any) -> None:
-        """Lead to the sign-in page; back to this one afterwards if it only shows."""
+    async def _signed_out(self, request: Any) -> None:
+        """Lead to the sign-in page; back to this one afterwards if it only shows. What somebody wrote is given back."""
         there = request.uri.decode("ascii", "replace") if request.method in (b"GET", b"HEAD") else "/dashboard"
-        self._redirect(request, f"/api/auth/login?next={quote(there, safe='')}")
+        again = f"/api/auth/login?next={quote(there, safe='')}"
+        written = _written(request)
+        if not written:
+            return self._redirect(request, again)
+        values = {"status": 401, "text": "You are signed out, so nothing was done.", "written": written, "again": again}
+        await self._html(request, Html("error.html", values, 401), None)
 
     def _redirect(self, request: Any, to: str, headers: Mapping[str, str] | None = None) -> None:
         self._send(request, 303, b"", {**(headers or {}), "Location": to})
@@ -246,7 +265,7 @@ class Dashboard(Resource):
     async def _failed(self, request: Any, principal: Principal | None, failure: Failure, request_id: str) -> None:
         error = failure.value
         if isinstance(error, Unauthenticated):
-            return self._sign_in(request)
+            return await self._signed_out(request)
         if isinstance(error, E2AError):
             status, text = error.status, error.text
             if status >= 500:
@@ -257,7 +276,8 @@ class Dashboard(Resource):
             status, text = 500, f"internal error; the request id is {request_id}"
         if isinstance(error, TooManyRequests | Busy):
             request.setHeader("Retry-After", str(error.retry_after))
-        values = {"status": status, "text": text[:1].upper() + text[1:].rstrip(".") + "."}
+        sentence = text[:1].upper() + text[1:].rstrip(".") + "."
+        values = {"status": status, "text": sentence, "written": _written(request), "again": ""}
         try:
             await self._html(request, Html("error.html", values, status), principal)
         except E2AError:
@@ -276,6 +296,19 @@ def _form(request: Any) -> dict[str, list[str]]:
         return {}
     request.content.seek(0)
     return _fields(request.content.read())
+
+
+def _written(request: Any) -> list[tuple[str, str]]:
+    """What somebody wrote into a form that is not acted on, by the names of its fields, so that it is not lost. Only
+    from a page of this site: another one could make this site say what it likes.
+    """
+    if request.method != b"POST" or request.getHeader("sec-fetch-site") != "same-origin":
+        return []
+    try:
+        form = _form(request)
+    except BadRequest:
+        return []
+    return [(label, form[name][0]) for name, label in WRITTEN.items() if form.get(name, [""])[0].strip()]
 
 
 def _fields(octets: bytes) -> dict[str, list[str]]:

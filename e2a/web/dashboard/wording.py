@@ -79,7 +79,7 @@ class Line:
 def line(message: InboundMessage | OutboundMessage) -> Line:
     """A message of an agent as its mail tab shows it."""
     if isinstance(message, OutboundMessage):
-        who = people((*message.to, *message.cc, *message.bcc))
+        who = recipients(message)
         badges: tuple[Wording, ...] = (STATUSES[message.status],)
         return Line(message.id, True, who, message.subject, message.created_at, False, badges)
     plain = plainly(message)
@@ -108,6 +108,11 @@ def people(addresses: Iterable[str]) -> str:
     found = list(addresses)
     shown = ", ".join(found[:3])
     return f"{shown} and {len(found) - 3} more" if len(found) > 3 else shown
+
+
+def recipients(message: OutboundMessage) -> str:
+    """Everybody who gets it, in one line."""
+    return people((*message.to, *message.cc, *message.bcc))
 
 
 def recipient_rows(recipients: Iterable[OutboundRecipient]) -> list[tuple[OutboundRecipient, Wording]]:
