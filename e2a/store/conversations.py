@@ -118,9 +118,12 @@ _PAGE = f"""
     ) AS counted ON true
     LEFT JOIN LATERAL (
         SELECT (array_agg(DISTINCT lower(address) ORDER BY lower(address)))[1:%(people)s] AS addresses FROM (
-            SELECT m.sender, m.to_recipients, m.cc FROM messages AS m
+            SELECT m.direction, m.sender, m.to_recipients, m.cc FROM messages AS m
             WHERE {_SHOWN} {_NEWEST_FIRST} LIMIT %(recent)s
-        ) AS newest CROSS JOIN LATERAL unnest(ARRAY[sender] || to_recipients || cc) AS address
+        ) AS newest CROSS JOIN LATERAL unnest(
+            -- What the agent sent is from itself, whatever address it was sent under.
+            CASE WHEN direction = 'inbound' THEN ARRAY[sender] END || to_recipients || cc
+        ) AS address
         WHERE address <> '' AND lower(address) <> %(agent)s
     ) AS people ON true
     ORDER BY shown.id DESC

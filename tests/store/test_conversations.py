@@ -210,6 +210,13 @@ class ListTests(ThreadCase):
             Conversation("c1", "Offer", (ANA, "bob@corp.test"), 3, 1, last, MOMENT + timedelta(seconds=2)),
         )
 
+    async def test_own_address(self) -> None:
+        """The agent is not among those who take part, also where it writes from the deployment's own address."""
+        await self.sent(sender="agent@send.gateway.test", to_recipients=[ANA])
+        await self.received(sender="bob@corp.test", to_recipients=[BOT])
+        ((entry,), _) = await self.page()
+        self.assertEqual(entry.participants, (ANA, "bob@corp.test"))
+
     async def test_order_and_pages(self) -> None:
         """The thread with the latest message comes first, and pages follow each other without gap or repeat."""
         for name in ("a", "b", "c", "d", "a", "e", "b"):
