@@ -29,6 +29,7 @@ from e2a.store.rows import Cursor
 
 from .composing import Composer, Prepared, Recipients, Senders, Target
 from .handover import Delegated, Full, HandOver, Missed, nobody_delegates, nobody_is_full
+from .inbound import RETENTION
 from .outcomes import Outcomes, Submitted, load_submitted
 from .ports import Cpu, Now, Transactions
 from .scope import covers
@@ -58,6 +59,7 @@ class Outbound:
     :param quotas: what every organisation may have unless it has quotas of its own.
     :param full: which recipients of this deployment have no room for a message.
     :param held: told of every message that is held; may be set later.
+    :param kept: how long messages are kept.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Outbound:
         full: Full = nobody_is_full,
         delegated: Delegated = nobody_delegates,
         held: Held = nobody_reviews,
+        kept: timedelta = RETENTION,
     ) -> None:
         self._outcomes = outcomes
         self._system_agent, self._system_organisation = system_agent
@@ -95,6 +98,7 @@ class Outbound:
             sender_domain=sender_domain,
             reaches_people=reaches_people,
             max_message_bytes=max_message_bytes,
+            kept=kept,
         )
         self._hand_over = HandOver(delegated, now=now, random=random, usage=usage, full=full)
         self._usage = usage
