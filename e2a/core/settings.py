@@ -32,6 +32,7 @@ from .settingsections import (
     Outbound,
     OutboundSmtp,
     Quotas,
+    Retention,
     Signing,
     SignUp,
     Smtp,
@@ -93,6 +94,7 @@ class Settings:
     log: Log = field(default=Log())
     limits: Limits = field(default=Limits())
     quotas: Quotas = field(default=Quotas())
+    retention: Retention = field(default=Retention())
     audit: Audit = field(default=Audit())
     feedback: Feedback = field(default=Feedback())
     warnings: tuple[str, ...] = ()

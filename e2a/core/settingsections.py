@@ -386,6 +386,19 @@ class Quotas:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long mail is kept."""
+
+    message_days: int = key(
+        30,
+        "E2A_RETENTION_MESSAGE_DAYS",
+        "Days for which messages are kept, in and out, with their bytes: 14 to 3650. Fewer would take mail that is "
+        "still being reviewed or tried. Counts for what comes and goes from now on.",
+        check=checks.between(14, 3650),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """The log of what was done in each organisation."""
 

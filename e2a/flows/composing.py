@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from e2a.core import ids
@@ -73,6 +73,7 @@ class Composer:
     """:param system_address: whom the deployment's mail is from when it has no sender domain.
     :param sender_domain: the domain of the deployment's own mail; ``""`` when it has none.
     :param reaches_people: whether there is a way out for mail to people.
+    :param kept: how long messages are kept.
     """
 
     def __init__(
@@ -88,11 +89,13 @@ class Composer:
         sender_domain: str,
         reaches_people: bool,
         max_message_bytes: int,
+        kept: timedelta = RETENTION,
     ) -> None:
         self._directory = directory
         self._senders = senders
         self._cpu = cpu
         self._mac = mac
+        self._kept = kept
         self._now = now
         self._random = random
         self._system_address = system_address
@@ -188,7 +191,7 @@ class Composer:
             raw_id=ids.prefixed_by_time("raw", now, self._random),
             size=len(raw),
             created_at=moment,
-            expires_at=moment + RETENTION,
+            expires_at=moment + self._kept,
             method="smtp" if any(target.local is None for target in targets) else "loopback",
             on_behalf_of=draft.on_behalf_of,
             automation=Automation(True, ("auto_submitted",)) if draft.auto else Automation(),

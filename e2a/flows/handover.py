@@ -16,7 +16,6 @@ from e2a.store.intake import IntakeMail, IntakeRow
 from e2a.store.rows import Cursor
 
 from .composing import Prepared
-from .inbound import RETENTION
 from .ports import Now
 
 #: What the hand-over says of itself where mail from outside has SPF and DKIM results.
@@ -121,7 +120,8 @@ class HandOver:
             authentication=_internal(facts.sender),
             size=len(prepared.raw),
             created_at=moment,
-            expires_at=moment + RETENTION,
+            # For as long as the sender's own.
+            expires_at=moment + (message.expires_at - message.created_at),
             automation=message.automation,
         )
 

@@ -32,6 +32,7 @@ MAX_HEADER_BYTES = 256 * 2**10
 #: From here on reading it could hold the reactor for milliseconds.
 BIG_HEADER_BYTES = 16 * 2**10
 
+#: Unless the deployment says otherwise.
 RETENTION = timedelta(days=30)
 
 
@@ -62,6 +63,7 @@ class Inbound:
         now: Now,
         random: ids.RandomBytes,
         storage: Storage | None = None,
+        kept: timedelta = RETENTION,
     ) -> None:
         self._directory = directory
         self._judge = judge
@@ -74,6 +76,7 @@ class Inbound:
         self._now = now
         self._random = random
         self._storage = storage
+        self._kept = kept
 
     async def recipient(self, address: str) -> Recipient | None:
         """Whom a RCPT address reaches: an agent by its own address, or the one that sent a message by its return path.
@@ -179,7 +182,7 @@ class Inbound:
                 defects=parsed.defects,
                 size=len(raw),
                 created_at=created_at,
-                expires_at=created_at + RETENTION,
+                expires_at=created_at + self._kept,
                 fingerprint=_fingerprint(recipient.tag, verdict.verified, parsed.email_message_id, content),
                 automation=signs,
                 thread_hijack_suspected=threads[recipient.agent_id].hijack_suspected,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import timedelta
 from typing import Any
 
 from ..core.mail.conversations import ConversationMac
@@ -42,6 +43,7 @@ def way_in(ground: Ground, tls_context: Any) -> InboundFactory:
         now=now,
         random=os.urandom,
         storage=ground.limiting.storage,
+        kept=timedelta(days=settings.retention.message_days),
     )
     limits = Limits(
         max_message_bytes=settings.max_message_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ..core.mail.conversations import ConversationMac
 from ..flows.bootstrap import OPERATOR, operator_address
@@ -50,6 +51,7 @@ def desk(ground: Ground) -> Desk:
         quotas=limits.quotas,
         full=limits.storage.full,
         delegated=delegated,
+        kept=timedelta(days=settings.retention.message_days),
     )
     resending = Resending(
         database,

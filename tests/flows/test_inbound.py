@@ -52,11 +52,13 @@ class InboundCase(DatabaseTestCase):
         await super().setUp()
         await make_agent(self.db)
         await make_agent(self.db, "other@agents.test", "cloud", "https://hooks.test/x")
-        counter = itertools.count()
+        self.judge = SpfJudge()
+        self.counter = itertools.count()
+        self.inbound = self.make()
+
+    def make(self, **given: Any) -> Inbound:
         metrics = NoMetrics()
-        self.judge = SpfJudge()
-        self.judge = SpfJudge()
-        self.inbound = Inbound(
+        return Inbound(
             Directory(self.db, lambda: NOW, operator="postmaster@mx.e2a.test"),
             self.judge,
             Threading(self.db, MACS, lambda: NOW),
@@ -66,7 +68,8 @@ class InboundCase(DatabaseTestCase):
             metrics,
             hostname="mx.e2a.test",
             now=lambda: NOW,
-            random=lambda count: next(counter).to_bytes(count, "big"),
+            random=lambda count: next(self.counter).to_bytes(count, "big"),
+            **given,
         )
 
     async def accept(self, raw: bytes = MAIL, *addresses: str, mail_from: str = "ana@corp.test") -> str:
