@@ -148,8 +148,13 @@ class Outbound:
         :raises KeyReuse: its key came with another request.
         """
         message_id = None if once is None else await idempotency.find(cur, once)
-        if message_id is None:
-            return None
+        return None if message_id is None else await self.made(cur, principal, message_id)
+
+    async def made(self, cur: Cursor, principal: Principal, message_id: str) -> Submitted:
+        """What an earlier request made.
+
+        :raises NotFound: it is gone, or beyond the caller's reach.
+        """
         found = await load_submitted(cur, message_id)
         if found is None or not await covers(cur, principal, found.message.agent_id):
             raise NotFound

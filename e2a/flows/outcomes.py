@@ -11,13 +11,13 @@ from types import TracebackType
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from e2a.core.entities import OutboundMessage, OutboundRecipient
 from e2a.core.rules.limits import Allowance
 from e2a.store import outbound as store
 from e2a.store.rows import Cursor
 
+from .grouping import Grouped
 from .ports import Transactions
 
 #: Statuses that a message leaves by itself, soon.
@@ -59,12 +59,11 @@ class Outcomes:
         self._clock = clock
         self._watches: dict[str, set[Watch]] = {}
         self._patient = True
-        self._wanted: list[tuple[str, Deferred[Submitted | None]]] = []
-        self._reading = False
+        self._reading: Grouped[str, Submitted | None] = Grouped(self._read)
 
     def watch(self, message_id: str) -> Watch:
         """Hear of every change from now on, until the ``with`` block ends. Begin before the message is committed."""
-        return Watch(message_id, self._watches, self._clock, self._read, lambda: self._patient)
+        return Watch(message_id, self._watches, self._clock, self._reading.ask, lambda: self._patient)
 
     def changed(self, payload: str) -> None:
         """Take in ``outbound <message id>``; other kinds are not meant for us."""
@@ -84,28 +83,10 @@ class Outcomes:
         self._patient = False
         self.gap()
 
-    async def _read(self, message_id: str) -> Submitted | None:
-        """How a message stands now; read together with those that are asked for while others are being read."""
-        answer: Deferred[Submitted | None] = Deferred()
-        self._wanted.append((message_id, answer))
-        if not self._reading:
-            self._reading = True
-            Deferred.fromCoroutine(self._read_all())
-        return await answer
-
-    async def _read_all(self) -> None:
-        while self._wanted:
-            group, self._wanted = self._wanted, []
-            try:
-                found = await self._database.read("read outcome", _load, sorted({one[0] for one in group}))
-            except Exception:
-                failure = Failure()
-                for _, answer in group:
-                    answer.errback(failure)
-            else:
-                for message_id, answer in group:
-                    answer.callback(found.get(message_id))
-        self._reading = False
+    async def _read(self, message_ids: Sequence[str]) -> list[Submitted | Exception | None]:
+        """How messages stand now."""
+        found = await self._database.read("read outcome", _load, sorted(set(message_ids)))
+        return [found.get(message_id) for message_id in message_ids]
 
 
 class Watch:

@@ -14,10 +14,16 @@ from e2a.store.rows import Cursor
 from e2a.store.whoami import session_role
 
 
+def within_reach(principal: Principal, agent_id: str) -> bool:
+    """Whether it makes sense to look the agent up: what the key is not bound to does not exist for it, and NUL cannot
+    be bound to a statement.
+    """
+    return principal.agent_id in (None, agent_id) and "\0" not in agent_id
+
+
 async def find_agent(cur: Cursor, principal: Principal, agent_id: str) -> Agent | None:
     """The agent, if it exists for this caller."""
-    # What the key is not bound to is not even looked up, and NUL cannot be bound to a statement.
-    if principal.agent_id not in (None, agent_id) or "\0" in agent_id:
+    if not within_reach(principal, agent_id):
         return None
     agent = await agents.get_agent(cur, principal.organisation_id, agent_id)
     return agent if agent is not None and sees(principal, agent) else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from e2a.core.errors import Unavailable
@@ -20,6 +20,7 @@ from e2a.store import outbox, rawmail
 from e2a.store.outbox import Held, Job, Outcome
 from e2a.store.rows import Cursor
 
+from .grouping import Grouped
 from .ports import Cpu, Metrics, Now, Transactions, Transmission, Upstream
 
 __all__ = ["LEASE", "Claim", "Held", "Lease", "Outcome", "SendingFlow"]
@@ -103,8 +104,7 @@ class SendingFlow:
         self._cpu, self._metrics = cpu, metrics
         self._direct, self._policy, self._usage = direct, policy, usage
         self._now, self._monotonic, self._random = now, monotonic, random
-        self._beginning: list[tuple[Lease, Deferred[bool]]] = []
-        self._begins = False
+        self._beginning: Grouped[Lease, bool] = Grouped(self._begin_all)
 
     # --- claiming -----------------------------------------------------------------------------------------------------
 
@@ -114,12 +114,12 @@ class SendingFlow:
         :raises Unavailable: the database cannot be asked now.
         """
         until = self._monotonic() + LEASE
-        jobs = await self._database.run("claim outbox", self._claim, limit, room, rooms)
+        if self._direct:
+            await self._database.statement("split outbox", outbox.split, BATCH)
+        jobs = await self._database.statement("claim outbox", self._claim, limit, room, rooms)
         return [Claim(job, Lease(job.held, until, self._monotonic, self._begin)) for job in jobs]
 
     async def _claim(self, cur: Cursor, limit: int, room: int, rooms: Mapping[str, int]) -> list[Job]:
-        if self._direct:
-            await outbox.split(cur, BATCH)
         return await outbox.claim(cur, limit=limit, lease=LEASE, room=room, rooms=rooms)
 
     async def recover(self) -> int:
@@ -156,7 +156,7 @@ class SendingFlow:
         until = self._monotonic() + LEASE
         begun = [lease.held for lease in leases if lease.begun]
         held = [lease.held for lease in leases]
-        stand = await self._database.run("renew outbox", outbox.renew, held, begun, LEASE)
+        stand = await self._database.statement("renew outbox", outbox.renew, held, begun, LEASE)
         for lease in leases:
             if lease.held in stand:
                 lease.until = max(lease.until, until)
@@ -165,31 +165,24 @@ class SendingFlow:
 
     async def _begin(self, lease: Lease) -> bool:
         """Open DATA for one job, together with those that ask at the same time."""
-        answer: Deferred[bool] = Deferred()
-        self._beginning.append((lease, answer))
-        if not self._begins:
-            self._begins = True
-            Deferred.fromCoroutine(self._begin_all())
-        return await answer
+        try:
+            return await self._beginning.ask(lease)
+        except Unavailable:
+            return False
+        except CancelledError:
+            raise
+        except Exception:
+            self._log.failure("opening DATA")
+            return False
 
-    async def _begin_all(self) -> None:
-        while self._beginning:
-            group, self._beginning = self._beginning, []
-            until = self._monotonic() + LEASE
-            stand: set[Held] = set()
-            try:
-                held = [lease.held for lease, _ in group]
-                stand = await self._database.run("begin data", outbox.begin, held, LEASE)
-            except Unavailable:
-                pass
-            except Exception:
-                self._log.failure("opening DATA")
-            for lease, answer in group:
-                if lease.held in stand:
-                    lease.begun, lease.until = True, until
-                if not answer.called:
-                    answer.callback(lease.held in stand)
-        self._begins = False
+    async def _begin_all(self, leases: Sequence[Lease]) -> list[bool | Exception]:
+        until = self._monotonic() + LEASE
+        held = [lease.held for lease in leases]
+        stand = await self._database.statement("begin data", outbox.begin, held, LEASE)
+        for lease in leases:
+            if lease.held in stand:
+                lease.begun, lease.until = True, until
+        return [lease.held in stand for lease in leases]
 
     # --- attempts -----------------------------------------------------------------------------------------------------
 

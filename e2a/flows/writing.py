@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from e2a.core.entities import Agent, Principal
-from e2a.core.errors import AutoReplyBlocked, BadRequest, NotFound
+from e2a.core.errors import AutoReplyBlocked, BadRequest, E2AError, NotFound
 from e2a.core.mail import parts
 from e2a.core.mail.headers import HeaderBlock, scan
 from e2a.core.mail.message import kept_bytes
@@ -15,14 +15,16 @@ from e2a.core.mail.words import decoded
 from e2a.core.rules import drafts
 from e2a.core.rules.drafts import Asked, Draft, File, Original
 from e2a.core.rules.idempotency import Once
-from e2a.store import agents, messages, rawmail
+from e2a.core.rules.permissions import sees
+from e2a.store import agents, idempotency, messages, rawmail
 from e2a.store.rows import Cursor
 
 from .composing import INLINE_BYTES
+from .grouping import Grouped
 from .outbound import Outbound
 from .outcomes import Submitted
 from .ports import Cpu, Transactions
-from .scope import the_agent
+from .scope import the_agent, within_reach
 
 #: How a forwarded message shows what it forwards.
 Form = Literal["inline", "attachment"]
@@ -39,6 +41,15 @@ class _Found:
     raw: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Who sends a new message: :ivar sender: an agent's address, ``""`` for the only one there is."""
+
+    principal: Principal
+    sender: str
+    once: Once | None
+
+
 class Writing:
     """:param operator: the operator's mailbox, which is never chosen by itself."""
 
@@ -47,6 +58,7 @@ class Writing:
         self._outbound = outbound
         self._cpu = cpu
         self._operator = operator
+        self._senders: Grouped[_Question, Agent | Submitted] = Grouped(self._find_senders)
 
     async def send(
         self,
@@ -63,16 +75,12 @@ class Writing:
         :param sender: the agent; ``""`` for the only one there is.
         :raises BadRequest: ``field`` names what cannot be used. Beside that, as for ``Outbound.submit``.
         """
-
-        async def look(cur: Cursor) -> _Found:
-            return _Found(await self._sender(cur, principal, sender))
-
-        found = await self._look(principal, once, look)
+        found = await self._senders.ask(_Question(principal, sender.strip().lower(), once))
         if isinstance(found, Submitted):
             return await self._outbound.settled(found, wait)
-        own = self._outbound.own_addresses(found.agent.id)
+        own = self._outbound.own_addresses(found.id)
         draft = await self._checked(asked, drafts.new_message, asked, own, in_reply_to)
-        return await self._outbound.submit(found.agent, draft, once=once, wait=wait)
+        return await self._outbound.submit(found, draft, once=once, wait=wait)
 
     async def reply(
         self,
@@ -185,13 +193,36 @@ class Writing:
 
         return await self._database.read("prepare to send", work)
 
-    async def _sender(self, cur: Cursor, principal: Principal, sender: str) -> Agent:
-        if sender.strip():
+    async def _find_senders(self, group: Sequence[_Question]) -> list[Agent | Submitted | Exception]:
+        return await self._database.read("senders", self._senders_of, group)
+
+    async def _senders_of(self, cur: Cursor, group: Sequence[_Question]) -> list[Agent | Submitted | Exception]:
+        """For each new message the agent that sends it, or what the same request made before."""
+        once = [one.once for one in group if one.once is not None]
+        earlier = iter(await idempotency.find_all(cur, once) if once else ())
+        named = {one.sender for one in group if one.sender and within_reach(one.principal, one.sender)}
+        found = await agents.get_agents(cur, named) if named else {}
+        answers: list[Agent | Submitted | Exception] = []
+        for one in group:
+            made = None if one.once is None else next(earlier)
             try:
-                return await the_agent(cur, principal, sender.strip().lower())
-            except NotFound:
-                raise BadRequest("from is not an agent of this account", field="from") from None
-        found = await agents.list_agents(
+                if isinstance(made, Exception):
+                    answers.append(made)
+                elif made is not None:
+                    answers.append(await self._outbound.made(cur, one.principal, made))
+                else:
+                    answers.append(await self._sender(cur, one.principal, one.sender, found))
+            except E2AError as error:
+                answers.append(error)
+        return answers
+
+    async def _sender(self, cur: Cursor, principal: Principal, sender: str, found: Mapping[str, Agent]) -> Agent:
+        if sender:
+            agent = found.get(sender)
+            if agent is None or not sees(principal, agent):
+                raise BadRequest("from is not an agent of this account", field="from")
+            return agent
+        only = await agents.list_agents(
             cur,
             principal.organisation_id,
             limit=2,
@@ -199,9 +230,9 @@ class Writing:
             only=principal.agent_id,
             label_prefix=principal.label_prefix,
         )
-        if len(found) != 1:
+        if len(only) != 1:
             raise BadRequest("from is required unless the account has exactly one agent", field="from")
-        return found[0]
+        return only[0]
 
     async def _checked(self, asked: Asked, check: Callable[..., T], *args: Any) -> T:
         """A check where it belongs: decoding much base64 would hold up the reactor."""

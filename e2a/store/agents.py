@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,11 @@ _WIDTH = COLUMNS.count(",") + 1
 _FROM = "FROM agents a JOIN domains d ON d.id = a.domain_id"
 # The organisation is compared outside: asked for both, the planner may walk all agents of the organisation.
 _GET = f"SELECT {COLUMNS} {_FROM} WHERE a.id = $1"
+# One by one, whatever size the planner takes the tables for.
+_GET_ALL = f"""
+    SELECT found.* FROM unnest($1) AS wanted (id)
+    CROSS JOIN LATERAL (SELECT {COLUMNS} {_FROM} WHERE a.id = wanted.id LIMIT 1) AS found
+"""
 _LIST = f"""
     SELECT {COLUMNS} {_FROM}
     WHERE a.organisation_id = %(organisation)s AND a.id <> %(hidden)s
@@ -70,6 +75,12 @@ async def get_agent(cur: Cursor, organisation_id: str, agent_id: str) -> Agent |
     await cur.execute_prepared("get_agent", "text", _GET, (agent_id,))
     row = cur.fetchone()
     return None if row is None or row.organisation_id != organisation_id else load_agent(row)
+
+
+async def get_agents(cur: Cursor, agent_ids: Iterable[str]) -> dict[str, Agent]:
+    """Agents by their ids, whosever they are; those that are unknown left out."""
+    await cur.execute_prepared("get_agents", "text[]", _GET_ALL, (list(agent_ids),))
+    return {row.id: load_agent(row) for row in cur.fetchall()}
 
 
 async def list_agents(

@@ -14,8 +14,12 @@ from .retention import BATCH
 from .rows import Cursor, execute
 
 _FIND = """
-    SELECT request_hash, resource_id FROM idempotency_keys
-    WHERE organisation_id = $1 AND route = $2 AND key = $3 AND created_at > now() - interval '24 hours'
+    SELECT wanted.place, found.* FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (organisation_id, route, key, place)
+    CROSS JOIN LATERAL (
+        SELECT request_hash, resource_id FROM idempotency_keys AS k
+        WHERE k.organisation_id = wanted.organisation_id AND k.route = wanted.route AND k.key = wanted.key
+            AND k.created_at > now() - interval '24 hours' LIMIT 1
+    ) AS found
 """
 _CLAIM = """
     INSERT INTO idempotency_keys AS k (organisation_id, route, key, request_hash, resource_id)
@@ -36,19 +40,32 @@ _FORGET = """
 """
 
 
+#: What a request made before; None when it is new; the error when its key came with another request.
+Earlier = str | KeyReuse | None
+
+
 async def find(cur: Cursor, once: Once) -> str | None:
     """What this very request made before; None when it is new.
 
     :raises KeyReuse: the key came with another request.
     """
-    values = (once.organisation_id, once.route, once.key)
-    await cur.execute_prepared("find_request", "text, text, text", _FIND, values)
-    row = cur.fetchone()
-    if row is None:
-        return None
-    if bytes(row.request_hash) != once.digest:
-        raise KeyReuse
-    return str(row.resource_id)
+    (earlier,) = await find_all(cur, [once])
+    return _made(earlier)
+
+
+async def find_all(cur: Cursor, wanted: Sequence[Once]) -> list[Earlier]:
+    """As ``find``, for several requests, in order."""
+    columns = (
+        [once.organisation_id for once in wanted],
+        [once.route for once in wanted],
+        [once.key for once in wanted],
+    )
+    await cur.execute_prepared("find_requests", "text[], text[], text[]", _FIND, columns)
+    earlier: list[Earlier] = [None] * len(wanted)
+    for row in cur.fetchall():
+        same = bytes(row.request_hash) == wanted[row.place - 1].digest
+        earlier[row.place - 1] = str(row.resource_id) if same else KeyReuse()
+    return earlier
 
 
 async def claim(cur: Cursor, once: Once, resource_id: str) -> str | None:
@@ -60,15 +77,13 @@ async def claim(cur: Cursor, once: Once, resource_id: str) -> str | None:
     :raises KeyReuse: the key came with another request.
     """
     (earlier,) = await claim_all(cur, [(once, resource_id)])
-    if isinstance(earlier, KeyReuse):
-        raise earlier
-    return earlier
+    return _made(earlier)
 
 
-async def claim_all(cur: Cursor, wanted: Sequence[tuple[Once, str]]) -> list[str | KeyReuse | None]:
+async def claim_all(cur: Cursor, wanted: Sequence[tuple[Once, str]]) -> list[Earlier]:
     """As ``claim``, for requests with different keys, each with the id of what it would make.
 
-    :returns: for each of them, in order, what ``claim`` returns or raises.
+    :returns: of each of them, in order, what was made before, and then this transaction must have no effect for it.
     """
     # Keys are waited for in one order by everybody.
     ordered = sorted(wanted, key=lambda one: (one[0].organisation_id, one[0].route, one[0].key))
@@ -81,19 +96,22 @@ async def claim_all(cur: Cursor, wanted: Sequence[tuple[Once, str]]) -> list[str
     )
     await cur.execute_prepared("claim_requests", "text[], text[], text[], bytea[], text[]", _CLAIM, columns)
     claimed = {str(row.resource_id) for row in cur.fetchall()}
-    answers: list[str | KeyReuse | None] = []
-    for once, resource_id in wanted:
-        try:
-            answers.append(None if resource_id in claimed else await find(cur, once))
-        except KeyReuse as error:
-            answers.append(error)
-    return answers
+    if len(claimed) == len(wanted):
+        return [None] * len(wanted)
+    earlier = await find_all(cur, [once for once, _ in wanted])
+    return [None if new in claimed else made for (_, new), made in zip(wanted, earlier, strict=True)]
 
 
 async def give_back(cur: Cursor, once: Once) -> None:
     """Take back a claim of this transaction: the request has had no effect."""
     values = (once.organisation_id, once.route, once.key)
     await cur.later_prepared("give_back_request", "text, text, text", _GIVE_BACK, values)
+
+
+def _made(earlier: Earlier) -> str | None:
+    if isinstance(earlier, KeyReuse):
+        raise earlier
+    return earlier
 
 
 async def forget(cur: Cursor, limit: int = BATCH) -> int:

@@ -495,7 +495,13 @@ class _Flaky:
         self._db = db
         self.down: set[str] = set()
 
-    async def run(self, name: str, work: Any, *args: Any) -> Any:
+    async def run(self, name: str, *work: Any) -> Any:
+        return await self._unless_down(self._db.run, name, *work)
+
+    async def statement(self, name: str, *work: Any) -> Any:
+        return await self._unless_down(self._db.statement, name, *work)
+
+    async def _unless_down(self, how: Any, name: str, *work: Any) -> Any:
         if name in self.down:
             raise Unavailable
-        return await self._db.run(name, work, *args)
+        return await how(name, *work)
