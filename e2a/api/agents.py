@@ -10,7 +10,7 @@ from e2a.flows.agents import AgentChange, Agents
 
 from . import models_accounts as models
 from .models_accounts import exact
-from .routing import Call, Query, Reply, route
+from .routing import Call, Query, Reply, paged, route
 from .submitting import once_of
 
 _MOST_PER_PAGE = 1000
@@ -40,10 +40,7 @@ class AgentsResource:
     async def list_agents(self, call: Call) -> Any:
         size = call.whole("page_size", 1, _MOST_PER_PAGE, 0) or None
         agents, token = await self._agents.list_page(call.principal, size, call.query.get("token"))
-        shown: dict[str, Any] = {"agents": [_shown(agent) for agent in agents]}
-        if token is not None:
-            shown["next_token"] = token
-        return shown
+        return paged({"agents": [_shown(agent) for agent in agents]}, token)
 
     @route(
         "POST",

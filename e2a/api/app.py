@@ -37,6 +37,7 @@ from .auth import Authorizer, bearer_token
 from .limiting import Concurrency, Limiter, counts_client, counts_user
 from .pacing import send_flow
 from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Flow, Reply, Route, Stream, body_for, routes_of
+from .site import request_id
 
 #: Request bodies over this many octets are read in the CPU pool; up to it they take a few milliseconds.
 INLINE_BODY = 262_144
@@ -47,8 +48,6 @@ Refused = Callable[[str, Origin], object]
 
 #: A client that takes a long answer slower than this many octets a second is cut off.
 SLOWEST_READER = 65_536
-#: Characters of a User-Agent header that are kept.
-LONGEST_USER_AGENT = 200
 #: Seconds that even a short answer may take.
 READER_GRACE = 60.0
 
@@ -139,10 +138,10 @@ class Api(Resource):
         return self.routes[int(rule.endpoint)].max_body
 
     def render(self, request: Request) -> Any:
-        request_id = self._random(8).hex()
+        identifier = self._random(8).hex()
         for name, value in _HEADERS.items():
             request.setHeader(name, value)
-        request.setHeader(b"X-Request-Id", request_id.encode("ascii"))
+        request.setHeader(b"X-Request-Id", identifier.encode("ascii"))
         request.defaultContentType = None
         if not _routable(request):
             reply = self._failure(request, 400, "the path or the Host header is malformed")
@@ -191,7 +190,7 @@ class Api(Resource):
                 query=_query(request, route),
                 body=await self._body(request, route),
                 client_ip=self._client_address(request),
-                request_id=_request_id(request),
+                request_id=request_id(request),
             )
             answer = await handler(call)
         except CancelledError:
@@ -262,8 +261,7 @@ class Api(Resource):
             self._refused(token, self._origin(request))
 
     def _origin(self, request: Request) -> Origin:
-        agent = (request.getHeader("user-agent") or "").replace("\0", "")
-        return Origin(self._client_address(request), agent[:LONGEST_USER_AGENT], _request_id(request))
+        return Origin.of_request(self._client_address(request), request.getHeader("user-agent"), request_id(request))
 
     def _start(self, request: Request, reply: Reply) -> bytes:
         """Set status and headers; returns the body when it is short enough to be written at once."""
@@ -313,22 +311,22 @@ class Api(Resource):
         error = failure.value
         wants = errors.wants_problem(request.getHeader("accept"))
         if not isinstance(error, E2AError):
-            self._log.failure("request {request_id} failed", failure, request_id=_request_id(request))
+            self._log.failure("request {request_id} failed", failure, request_id=request_id(request))
             return self._failure(request, 500, "internal error, the request id names it")
         if error.status >= 500:
             self._log.warn(
                 "request {request_id} was answered {status}: {cause}",
-                request_id=_request_id(request),
+                request_id=request_id(request),
                 status=error.status,
                 cause=repr(error.__cause__ or error),
             )
         if isinstance(error, TooManyRequests):
             _set_headers(request, limiting.refused(error, self._clock.seconds()))
-        return errors.refusal(error, problem=wants, request_id=_request_id(request))
+        return errors.refusal(error, problem=wants, request_id=request_id(request))
 
     def _failure(self, request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Reply:
         wants = errors.wants_problem(request.getHeader("accept"))
-        return errors.failure(status, text, problem=wants, request_id=_request_id(request), headers=headers)
+        return errors.failure(status, text, problem=wants, request_id=request_id(request), headers=headers)
 
 
 class _Producer:
@@ -373,10 +371,6 @@ class _Producer:
 def _set_headers(request: Request, headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         request.setHeader(name.encode("ascii"), value.encode("latin-1"))
-
-
-def _request_id(request: Request) -> str:
-    return request.responseHeaders.getRawHeaders("x-request-id", [""])[0]
 
 
 def _decoded_path(path: bytes) -> str | None:

@@ -13,7 +13,7 @@ from e2a.flows.audit import AuditFilters, AuditLog, action_filter
 
 from .models import Shape
 from .models_accounts import exact
-from .routing import Call, Flow, Query, Reply, route
+from .routing import Call, Flow, Query, Reply, paged, route
 
 LONGEST_FILTER = 300
 
@@ -76,10 +76,7 @@ class AuditResource:
     async def list(self, call: Call) -> Any:
         size = call.whole("page_size", 1, 200, 50)
         page = await self._log.page(call.principal, _filters(call), size, call.query.get("token"))
-        answer: dict[str, Any] = {"events": [_shown(event) for event in page.events]}
-        if page.next_token is not None:
-            answer["next_token"] = page.next_token
-        return answer
+        return paged({"events": [_shown(event) for event in page.events]}, page.next_token)
 
     @route(
         "GET",

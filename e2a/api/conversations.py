@@ -10,7 +10,7 @@ from e2a.core import payloads
 from e2a.flows.conversations import Conversations
 
 from .models import Shape
-from .routing import Call, Query, route
+from .routing import Call, Query, paged, route
 
 _PAGE = (
     Query("page_size", "entries a page has at most", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}),
@@ -79,10 +79,7 @@ class ConversationsResource:
     async def list(self, call: Call) -> Any:
         size = call.whole("page_size", 1, 100, 50)
         page = await self._conversations.page(call.principal, call.agent_id, size, call.query.get("token"))
-        answer: dict[str, Any] = {"conversations": [payloads.conversation(found) for found in page.conversations]}
-        if page.next_token is not None:
-            answer["next_token"] = page.next_token
-        return answer
+        return paged({"conversations": [payloads.conversation(found) for found in page.conversations]}, page.next_token)
 
     @route(
         "GET",
@@ -98,10 +95,5 @@ class ConversationsResource:
         page = await self._conversations.thread(
             call.principal, call.agent_id, conversation_id, size, call.query.get("token")
         )
-        answer: dict[str, Any] = {
-            "id": conversation_id,
-            "messages": [payloads.conversation_message(message) for message in page.messages],
-        }
-        if page.next_token is not None:
-            answer["next_token"] = page.next_token
-        return answer
+        messages = [payloads.conversation_message(message) for message in page.messages]
+        return paged({"id": conversation_id, "messages": messages}, page.next_token)

@@ -12,11 +12,11 @@ import orjson
 
 from e2a.core import payloads
 from e2a.core.entities import AttachmentInfo
-from e2a.core.errors import BadRequest, NotFound
+from e2a.core.errors import BadRequest
 from e2a.flows.mailbox import Detail, Filters, Mailbox, Status
 
 from .models import DeliveryPage, DeliveryRecord, FirstMatch, MessageDetail, MessagePage
-from .routing import Call, Query, Reply, Stream, route
+from .routing import Call, Query, Reply, Stream, paged, route
 
 #: Octets of a message that are encoded or copied at a time: well under a millisecond, and a multiple of three, so that
 #: base64 of the pieces is base64 of the whole.
@@ -71,10 +71,7 @@ class Messages:
         page = await self._mailbox.page(
             call.principal, call.agent_id, status, size, call.query.get("token"), _list_filters(call)
         )
-        answer: dict[str, Any] = {"messages": [payloads.summary(message) for message in page.messages]}
-        if page.next_token is not None:
-            answer["next_token"] = page.next_token
-        return answer
+        return paged({"messages": [payloads.summary(message) for message in page.messages]}, page.next_token)
 
     @route(
         "GET",
@@ -148,11 +145,8 @@ class Messages:
         load="work",
     )
     async def attachment(self, call: Call) -> Any:
-        number = call.path["index"]
-        if not (number.isascii() and number.isdecimal() and len(number) <= 6):
-            raise NotFound
-        info, octets = await self._mailbox.attachment(call.principal, call.agent_id, call.path["id"], int(number))
-        return binary(info, octets)
+        place = call.place("index")
+        return binary(*await self._mailbox.attachment(call.principal, call.agent_id, call.path["id"], place))
 
     @route(
         "GET",
@@ -196,10 +190,7 @@ class Messages:
         entries = [payloads.delivery(record) for record in page.deliveries]
         for entry in entries:
             del entry["log"]
-        answer: dict[str, Any] = {"deliveries": entries}
-        if page.next_token is not None:
-            answer["next_token"] = page.next_token
-        return answer
+        return paged({"deliveries": entries}, page.next_token)
 
 
 def binary(info: AttachmentInfo, octets: bytes) -> Reply:

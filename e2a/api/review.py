@@ -8,13 +8,12 @@ from pydantic import BaseModel, Field
 
 from e2a.core import payloads
 from e2a.core.entities import OutboundMessage
-from e2a.core.errors import NotFound
 from e2a.core.rules.holds import Edits
 from e2a.flows.approvals import STATUSES, Approvals, Reviewed, Status
 
 from .messages import binary
 from .models import Attachment, Shape
-from .routing import MESSAGE_BODY, Call, Query, route
+from .routing import MESSAGE_BODY, Call, Query, paged, route
 from .send import FileIn
 from .submitting import WAIT, Outcome, RecipientOutcome, answered, once_of, recipient, seconds_of
 
@@ -116,10 +115,7 @@ class Review:
         status = call.choice("status", _ALL, "pending_approval")
         size = call.whole("page_size", 1, 100, 100)
         page = await self._approvals.page(call.principal, status, size, call.query.get("token"))
-        answer: dict[str, Any] = {"messages": [_summary(message) for message in page.messages]}
-        if page.next_token is not None:
-            answer["next_token"] = page.next_token
-        return answer
+        return paged({"messages": [_summary(message) for message in page.messages]}, page.next_token)
 
     @route(
         "GET",
@@ -143,10 +139,7 @@ class Review:
         load="work",
     )
     async def attachment(self, call: Call) -> Any:
-        number = call.path["index"]
-        if not (number.isascii() and number.isdecimal() and len(number) <= 6):
-            raise NotFound
-        return binary(*await self._approvals.attachment(call.principal, call.path["id"], int(number)))
+        return binary(*await self._approvals.attachment(call.principal, call.path["id"], call.place("index")))
 
     @route(
         "POST",

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from twisted.web.server import Request
 
 from e2a.core.entities import Principal
-from e2a.core.errors import BadRequest
+from e2a.core.errors import BadRequest, NotFound
 from e2a.core.rules.limits import COUNTED_BY, Allowance, LimitName
 from e2a.core.rules.permissions import ALL_PERMISSIONS, PUBLIC, SELF
 
@@ -137,6 +137,16 @@ class Call:
             raise BadRequest(f"{name} must be a whole number from {low} to {high}", field=name)
         return int(text)
 
+    def place(self, name: str) -> int:
+        """A parameter of the path that counts from 0.
+
+        :raises NotFound: it is no number: nothing is there.
+        """
+        text = self.path[name]
+        if not (text.isascii() and text.isdecimal() and len(text) <= 6):
+            raise NotFound
+        return int(text)
+
     def choice(self, name: str, choices: Sequence[Word], default: Word) -> Word:
         """A query parameter that is one of some words.
 
@@ -212,6 +222,11 @@ Answer = Any
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Answer]])
 
 _MARK = "__e2a_routes__"
+
+
+def paged(entries: dict[str, Any], next_token: str | None) -> dict[str, Any]:
+    """A page of a list as it is answered: the last one has no ``next_token``."""
+    return entries if next_token is None else entries | {"next_token": next_token}
 
 
 def route(

@@ -11,11 +11,10 @@ from e2a.core.errors import Forbidden
 from e2a.core.rules.signin import SESSION_COOKIE, require_same_origin
 from e2a.flows.sessions import Sessions
 
+from .site import request_id
+
 #: The header in which programs of a page send the token; forms send it as the field ``csrf``.
 CSRF_HEADER = "X-CSRF-Token"
-
-#: Characters of a User-Agent header that are kept.
-LONGEST_USER_AGENT = 200
 
 _READING = (b"GET", b"HEAD", b"OPTIONS")
 
@@ -40,9 +39,7 @@ class SessionGate:
 
         :raises Unavailable: that cannot be known now.
         """
-        agent = (request.getHeader("user-agent") or "").replace("\0", "")
-        (request_id,) = (request.responseHeaders.getRawHeaders("x-request-id") or [""])[:1]
-        origin = Origin(self._client_address(request), agent[:LONGEST_USER_AGENT], request_id)
+        origin = Origin.of_request(self._client_address(request), request.getHeader("user-agent"), request_id(request))
         return await self._sessions.find(self.token(request), origin)
 
     async def find(self, request: Request) -> Principal | None:

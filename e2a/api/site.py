@@ -305,7 +305,7 @@ class BoundedSite(Site):
             status=request.code,
             size=request.sentLength,
             client=self.client_address(request),
-            request_id=(request.responseHeaders.getRawHeaders("x-request-id") or ["-"])[0],
+            request_id=request_id(request) or "-",
         )
 
     def refused(self, status: int) -> None:
@@ -345,6 +345,11 @@ class ClientAddresses:
 
     def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address.version == network.version and address in network for network in self._trusted)
+
+
+def request_id(request: http.Request) -> str:
+    """What the answer calls the request; "" before it has been given a name."""
+    return (request.responseHeaders.getRawHeaders("x-request-id") or [""])[0]
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

@@ -13,7 +13,7 @@ from e2a.core import payloads
 from e2a.flows.suppressions import Suppressions
 
 from .models import Shape
-from .routing import Call, Query, Reply, route
+from .routing import Call, Query, Reply, paged, route
 
 
 class NewSuppression(BaseModel):
@@ -59,10 +59,7 @@ class SuppressionsResource:
     async def list(self, call: Call) -> Any:
         size = call.whole("page_size", 1, 1000, 100)
         page = await self._suppressions.page(call.principal, size, call.query.get("token"))
-        answer: dict[str, Any] = {"suppressions": [payloads.suppression(entry) for entry in page.entries]}
-        if page.next_token is not None:
-            answer["next_token"] = page.next_token
-        return answer
+        return paged({"suppressions": [payloads.suppression(entry) for entry in page.entries]}, page.next_token)
 
     @route(
         "POST",

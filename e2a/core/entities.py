@@ -435,6 +435,11 @@ class Origin:
     user_agent: str = ""
     request_id: str = ""
 
+    @classmethod
+    def of_request(cls, client_ip: str, user_agent: str | None, request_id: str) -> Origin:
+        """:param user_agent: the header, of which the first 200 characters are kept."""
+        return cls(client_ip, (user_agent or "").replace("\0", "")[:200], request_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
