@@ -26,6 +26,7 @@ from .questions import Answers, Question
 MAX_INSTANCE = 50
 
 _KINDS = (b"arc-authentication-results", b"arc-message-signature", b"arc-seal")
+_NO_CHAIN = ArcResult("none")
 _INSTANCE = re.compile(rb"(?:0*)([1-9][0-9]{0,2})\Z")
 _AAR_INSTANCE = re.compile(rb"[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([0-9]{1,6})[ \t\r\n]*;")
 
@@ -52,9 +53,9 @@ class Chain:
 
 def read(block: HeaderBlock) -> Chain | ArcResult:
     """Collect the sets and check all that needs no key. An ``ArcResult`` is final."""
+    if block.by_key.keys().isdisjoint(_KINDS):
+        return _NO_CHAIN
     fields = [field for field in block.fields if field.key in _KINDS]
-    if not fields:
-        return ArcResult("none")
     if len(fields) > len(_KINDS) * MAX_INSTANCE:
         return ArcResult("fail", MAX_INSTANCE)
     found: dict[tuple[int, bytes], tuple[Field, dict[bytes, bytes]]] = {}

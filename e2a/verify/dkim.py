@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 
@@ -37,14 +38,19 @@ _SELECTOR = re.compile(
     rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z"
 )
 _FIELD_NAME = re.compile(rb"[!-9;-~]+\Z")
-_CANONICAL = {b"simple", b"relaxed"}
+#: Forms of header and body by ``c=``; the second word is simple where it is missing (RFC 6376 section 3.5).
+_CANONICAL = {
+    words: (head, body)
+    for head in (b"simple", b"relaxed")
+    for body in (b"simple", b"relaxed")
+    for words in (head + b"/" + body, *([head, head + b"/"] if body == b"simple" else []))
+}
 
 #: Fields whose uncovered presence makes a signature worthless to a reader who answers the mail.
 _MUST_COVER = (b"reply-to", b"subject")
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """What a DKIM-Signature or ARC-Message-Signature says, syntax checked.
 
     :ivar headers, body: ``simple`` or ``relaxed``.
@@ -74,10 +80,12 @@ class Unusable:
 
 def read(block: HeaderBlock, now: float) -> tuple[Signature | Unusable, ...]:
     """The first signatures of a message, each either usable or decided."""
+    fields = block.by_key.get(b"dkim-signature")
+    if fields is None:
+        return ()
     found: list[Signature | Unusable] = []
-    fields = block.all(b"dkim-signature")[:MAX_SIGNATURES]
     present = {key: len(found) for key, found in block.by_key.items() if key in SINGLE_FIELDS}
-    for field in fields:
+    for field in fields[:MAX_SIGNATURES]:
         domain = selector = ""
         try:
             tags = tag_list(field.value)
@@ -135,7 +143,11 @@ def _judge_one(signature: Signature, answers: Answers, selector: Selector, hashe
 def names(tags: Mapping[bytes, bytes]) -> tuple[str, str]:
     """``d=`` and ``s=``, lower-case. Anything but plain DNS names is refused: NUL, quotes and the like have fooled
     verifiers."""
-    domain, selector = tags.get(b"d", b""), tags.get(b"s", b"")
+    return _names(tags.get(b"d", b""), tags.get(b"s", b""))
+
+
+@lru_cache(4096)
+def _names(domain: bytes, selector: bytes) -> tuple[str, str]:
     if not domain.isascii() or not domain_of("@" + domain.decode("ascii")):
         raise Refused("permerror", "malformed d=")
     if len(selector) > 150 or not _SELECTOR.match(selector):
@@ -146,10 +158,10 @@ def names(tags: Mapping[bytes, bytes]) -> tuple[str, str]:
 def parse(field: Field, tags: Mapping[bytes, bytes], domain: str, selector: str) -> Signature:
     """Check the syntax of everything that DKIM-Signature and ARC-Message-Signature have in common."""
     kind = algorithm(tags)
-    headers, _, body = tags.get(b"c", b"simple/simple").partition(b"/")
-    body = body or b"simple"
-    if headers not in _CANONICAL or body not in _CANONICAL:
+    forms = _CANONICAL.get(tags.get(b"c", b"simple/simple"))
+    if forms is None:
         raise Refused("permerror", "unknown canonicalization")
+    headers, body = forms
     covers = _covers(tags.get(b"h", b""))
     if covers is None:
         raise Refused("permerror", "malformed h=")
@@ -158,7 +170,9 @@ def parse(field: Field, tags: Mapping[bytes, bytes], domain: str, selector: str)
     signed_at, expires = _moment(tags, b"t"), _moment(tags, b"x")
     if signed_at is not None and expires is not None and expires < signed_at:
         raise Refused("permerror", "x= before t=")
-    identity = tags.get(b"i", b"@" + domain.encode()).rpartition(b"@")[2].decode("ascii", "replace").lower()
+    identity = domain
+    if b"i" in tags:
+        identity = tags[b"i"].rpartition(b"@")[2].decode("ascii", "replace").lower()
     return Signature(
         field, domain, selector, kind, headers, body, covers, body_hash, value, identity, expires, signed_at
     )
@@ -198,7 +212,7 @@ def _check_policy(
     """What only DKIM-Signature must meet. :param present: how often each field of ``SINGLE_FIELDS`` occurs."""
     if tags.get(b"v") != b"1":
         raise Refused("permerror", "unknown version")
-    if b"dns/txt" not in [one.strip(b" \t\r\n").lower() for one in tags.get(b"q", b"dns/txt").split(b":")]:
+    if b"q" in tags and b"dns/txt" not in [one.strip(b" \t\r\n").lower() for one in tags[b"q"].split(b":")]:
         raise Refused("permerror", "unknown query method")
     if signature.identity_domain != signature.domain and not signature.identity_domain.endswith("." + signature.domain):
         raise Refused("permerror", "i= outside d=")
@@ -222,8 +236,9 @@ def _check_policy(
 
 def header_digest(signature: Signature, selector: Selector) -> bytes:
     """SHA-256 of the covered header fields and the signature field."""
+    picked = selector.pick(signature.covers)
     relaxed = signature.headers == b"relaxed"
-    signed = [selector.relaxed(field) if relaxed else field.raw for field in selector.pick(signature.covers)]
+    signed = list(map(selector.relaxed, picked)) if relaxed else [field.raw for field in picked]
     signed.append(unsigned_form(signature.field, signature.headers))
     return hashlib.sha256(b"".join(signed)).digest()
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from e2a.core.trust.verdict import DkimResult, DmarcResult, SpfResult
 
-from .questions import Check, ask
+from .questions import Check, Question, ask
 
 _VERSION = re.compile(rb"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 _POLICIES = frozenset({"none", "quarantine", "reject"})
@@ -69,24 +69,29 @@ class Discovery:
     failed: bool = False
 
 
+_NOTHING = Discovery()
+
+
 def discover(domain: str, organisations: Organisations) -> Check[Discovery]:
     """Find the policy for a From domain; both places are asked at once."""
-    own = ask("_dmarc." + domain, "TXT")
-    organisation = organisations.of(domain)
-    parent = ask("_dmarc." + organisation, "TXT") if organisation and organisation != domain else None
-    answers = yield (own, parent) if parent else (own,)
-    for question in (own, parent):
-        if question is None:
-            break
+    questions = _places(domain, organisations.of(domain) or domain)
+    answers = yield questions
+    for question in questions:
         answer = answers[question]
         if answer.failure:
             return Discovery(failed=True)
         records = [text for text in answer.records if _VERSION.match(text)]
         if len(records) > 1:
-            return Discovery()
+            return _NOTHING
         if records:
-            return Discovery(read_policy(records[0]), inherited=question is parent)
-    return Discovery()
+            return Discovery(read_policy(records[0]), inherited=question is not questions[0])
+    return _NOTHING
+
+
+@lru_cache(4096)
+def _places(domain: str, organisation: str) -> tuple[Question, ...]:
+    """Where a policy may be published, the nearer place first."""
+    return tuple(ask("_dmarc." + name, "TXT") for name in dict.fromkeys((domain, organisation)))
 
 
 @lru_cache(4096)

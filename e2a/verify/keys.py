@@ -24,6 +24,8 @@ MAX_EXPONENT = 64
 
 _WHITE = b" \t\r\n"
 _TAG = re.compile(rb"[A-Za-z][A-Za-z0-9_]*\Z")
+#: Tags that need no look at their letters: those of RFC 6376 and 8617.
+_USUAL_TAGS = frozenset(b"a b bh c cv d h i k l n p q s t v x z".split())
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 _PREHASHED = Prehashed(SHA256())
 _PKCS1 = padding.PKCS1v15()
@@ -81,7 +83,7 @@ def tag_list(text: bytes) -> dict[bytes, bytes]:
     for part in parts:
         tag, equals, value = part.partition(b"=")
         tag = tag.strip(_WHITE)
-        if not equals or tag in tags or not _TAG.match(tag):
+        if not equals or tag in tags or not (tag in _USUAL_TAGS or _TAG.match(tag)):
             raise Refused("permerror", "malformed tag list")
         tags[tag] = value.strip(_WHITE)
     return tags
@@ -90,6 +92,16 @@ def tag_list(text: bytes) -> dict[bytes, bytes]:
 def decode_base64(text: bytes | None, tag: str) -> bytes:
     """:raises Refused: missing, or not base64 once white space is gone."""
     text = (text or b"").translate(None, _WHITE)
+    if not text:
+        raise Refused("permerror", "malformed " + tag)
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        return _decode_loosely(text, tag)
+
+
+def _decode_loosely(text: bytes, tag: str) -> bytes:
+    # A second "=" behind complete text does no harm.
     if not _BASE64.match(text):
         raise Refused("permerror", "malformed " + tag)
     try:
@@ -98,6 +110,7 @@ def decode_base64(text: bytes | None, tag: str) -> bytes:
         raise Refused("permerror", "malformed " + tag) from None
 
 
+@lru_cache(4096)
 def key_question(domain: str, selector: str) -> Question:
     return ask(f"{selector}._domainkey.{domain}", "TXT")
 

@@ -66,24 +66,25 @@ class Outcome:
 
 def together(*checks: Check[Any]) -> Check[tuple[Outcome, ...]]:
     """Run checks side by side: every round asks what all of them want next. One that raises ends alone."""
-    outcomes = tuple(Outcome() for _ in checks)
-    wants: dict[int, tuple[Question, ...]] = {}
-
-    def step(index: int, answers: Answers | None) -> None:
-        try:
-            check = checks[index]
-            wants[index] = next(check) if answers is None else check.send(answers)
-        except StopIteration as stop:
-            wants.pop(index, None)
-            outcomes[index].value = stop.value
-        except Exception as error:
-            wants.pop(index, None)
-            outcomes[index].error = error
-
-    for index in range(len(checks)):
-        step(index, None)
-    while wants:
-        answers = yield tuple({question: None for questions in wants.values() for question in questions})
-        for index in list(wants):
-            step(index, answers)
+    outcomes = tuple([Outcome() for _ in checks])
+    running = list(zip(checks, outcomes, strict=True))
+    # A generator is started by sending it None.
+    answers: Any = None
+    while running:
+        going_on = []
+        wanted: dict[Question, None] = {}
+        for pair in running:
+            check, outcome = pair
+            try:
+                for question in check.send(answers):
+                    wanted[question] = None
+            except StopIteration as stop:
+                outcome.value = stop.value
+            except Exception as error:
+                outcome.error = error
+            else:
+                going_on.append(pair)
+        running = going_on
+        if running:
+            answers = yield tuple(wanted)
     return outcomes

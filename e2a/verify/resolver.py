@@ -90,11 +90,13 @@ class Resolver:
         """
         try:
             questions = next(check)
+            remembered = self._remembered
             while True:
                 answers: dict[Question, Answer] = {}
                 missing = []
+                now = self._reactor.seconds()
                 for question in questions:
-                    answer = None if fresh else self._remembered(question)
+                    answer = None if fresh else remembered(question, now)
                     if answer is None:
                         missing.append(question)
                     else:
@@ -144,12 +146,12 @@ class Resolver:
             raise Unavailable("the host name cannot be resolved now")
         return found
 
-    def _remembered(self, question: Question) -> Answer | None:
+    def _remembered(self, question: Question, now: float) -> Answer | None:
         entry = self._cache.get(question)
         if entry is None:
             return NOTHING if not askable(question.name) else None
         until, size, answer = entry
-        if until <= self._reactor.seconds():
+        if until <= now:
             del self._cache[question]
             self._held -= size
             return None
@@ -205,7 +207,7 @@ class Resolver:
             self._log.debug("DNS lookup failed: {error}", error=type(error).__name__)
             answer, ttl = Answer(failure=type(error).__name__), _FAILED
         # A failure to look afresh takes nothing away from an answer that still holds.
-        if not answer.failure or self._remembered(question) is None:
+        if not answer.failure or self._remembered(question, self.seconds()) is None:
             self._remember(question, answer, ttl)
         for waiter in self._waiting.pop(question, ()):
             if not waiter.called:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Generator
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -122,9 +121,13 @@ def _full(ip: str, local: str, domain: str, helo: str, known: dict[Question, Ans
 
 
 class _Term(NamedTuple):
+    """A directive: an address matches when ``number & mask == base``; ``version`` is 0 for ``all`` and ``include``."""
+
     word: str
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None
-    include: str
+    version: int = 0
+    mask: int = 0
+    base: int = 0
+    include: str = ""
 
 
 @lru_cache(4096)
@@ -141,14 +144,16 @@ def _terms(record: bytes) -> tuple[_Term, ...] | None:
             if match is None:
                 return None
             qualifier, everything, ip4, ip6, include = match.groups()
-            network: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None
-            if ip4:
-                network = ipaddress.IPv4Network(ip4, strict=False)
-            elif ip6:
-                network = ipaddress.IPv6Network(ip6, strict=False)
-            found.append(_Term(_QUALIFIERS[qualifier], network, (include or "").lower()))
-            if everything and found[-1].include:
-                return None
+            word = _QUALIFIERS[qualifier]
+            if everything:
+                found.append(_Term(word))
+            elif include:
+                found.append(_Term(word, include=include.lower()))
+            else:
+                network: ipaddress.IPv4Network | ipaddress.IPv6Network
+                network = ipaddress.IPv4Network(ip4, strict=False) if ip4 else ipaddress.IPv6Network(ip6, strict=False)
+                mask, base = int(network.netmask), int(network.network_address)
+                found.append(_Term(word, network.version, mask, base))
     except ValueError:
         return None
     return tuple(found)
@@ -156,32 +161,36 @@ def _terms(record: bytes) -> tuple[_Term, ...] | None:
 
 def _plain(ip: _Ip, domain: str, known: dict[Question, Answer]) -> Check[str | None]:
     """The result where plain records lead to one, else None. ``known`` collects what was heard."""
-    lookups = 0
+    return (yield from _plain_record(ip, int(ip), domain, known, []))
 
-    def one(name: str, depth: int) -> Generator[tuple[Question, ...], Any, str | None]:
-        nonlocal lookups
-        question = ask(name, "TXT")
-        if question not in known:
-            known.update((yield (question,)))
-        records = [text for text in known[question].records if spf.RE_SPF.match(text)]
-        terms = _terms(records[0]) if len(records) == 1 else None
-        if terms is None or any(term.include == name for term in terms):
+
+def _plain_record(
+    ip: _Ip, number: int, name: str, known: dict[Question, Answer], lookups: list[str], depth: int = 0
+) -> Check[str | None]:
+    """:param number: ``int(ip)``. :param lookups: the includes followed so far."""
+    question = Question(name, "TXT")
+    if question not in known:
+        known.update((yield (question,)))
+    records = [text for text in known[question].records if spf.RE_SPF.match(text)]
+    terms = _terms(records[0]) if len(records) == 1 and len(records[0]) <= _MAX_RECORD else None
+    if terms is None:
+        return None
+    for term in terms:
+        if term.include == name:
             return None
-        for term in terms:
-            if term.include:
-                lookups += 1
-                if lookups > spf.MAX_LOOKUP or depth > spf.MAX_LOOKUP:
-                    return None
-                inner = yield from one(term.include, depth + 1)
-                if inner is None:
-                    return None
-                if inner == "pass":
-                    return term.word
-            elif term.network is None or (term.network.version == ip.version and ip in term.network):
+    for term in terms:
+        if term.include:
+            lookups.append(term.include)
+            if len(lookups) > spf.MAX_LOOKUP or depth > spf.MAX_LOOKUP:
+                return None
+            inner = yield from _plain_record(ip, number, term.include, known, lookups, depth + 1)
+            if inner is None:
+                return None
+            if inner == "pass":
                 return term.word
-        return "neutral"
-
-    return (yield from one(domain, 0))
+        elif not term.version or (term.version == ip.version and number & term.mask == term.base):
+            return term.word
+    return "neutral"
 
 
 def _excessive(record: bytes) -> bool:

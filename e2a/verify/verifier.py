@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from publicsuffixlist import PublicSuffixList
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from e2a.core.entities import Envelope
 from e2a.core.mail.addresses import sole_from
@@ -65,21 +66,31 @@ class Verifier:
         """
         organisations = self._organisations
         large = len(raw) > LARGE or len(block.fields) > MANY_FIELDS
-        author = await self._guard("from", None, False, sole_from, block)
+        author = self._guard("from", None, sole_from, block)
         domain = verdict.domain_of(author) if author else ""
-        prepared = await self._guard("signatures", None, large, _prepare, raw, block, self._now())
+        preparing: tuple[Any, ...] = ("signatures", None, _prepare, raw, block, self._now())
+        prepared = await self._aside(*preparing) if large else self._guard(*preparing)
         signatures, chain, hashes = prepared or (None, ArcResult("temperror"), {})
 
-        keys = tuple(dict.fromkeys(dkim.questions(signatures or ()) + arc.questions(chain)))
+        keys = dkim.questions(signatures or ()) + arc.questions(chain)
         sent, answers, discovery = await self._ask(envelope, domain, keys)
 
         if signatures is None or answers is None:
             signed: tuple[DkimResult, ...] = (DkimResult("temperror"),)
             sealed = ArcResult("temperror")
         else:
-            failed = (DkimResult("temperror"),)
-            signed = await self._guard("dkim", failed, large, dkim.judge, signatures, answers, block, hashes)
-            sealed = await self._guard("arc", ArcResult("temperror"), large, arc.judge, chain, answers, block, hashes)
+            judging: tuple[Any, ...] = (
+                "dkim",
+                (DkimResult("temperror"),),
+                dkim.judge,
+                signatures,
+                answers,
+                block,
+                hashes,
+            )
+            signed = await self._aside(*judging) if large else self._guard(*judging)
+            sealing: tuple[Any, ...] = ("arc", ArcResult("temperror"), arc.judge, chain, answers, block, hashes)
+            sealed = await self._aside(*sealing) if large else self._guard(*sealing)
         sent, signed = dmarc.align(domain, sent, signed, organisations)
         policy = dmarc.conclude(domain, discovery, sent, signed, organisations)
         return verdict.conclude(envelope, block, author, sent, signed, policy, sealed)
@@ -97,23 +108,32 @@ class Verifier:
             outcomes = await self._resolver.drive(checks, self._resolver.seconds() + DEADLINE)
         except Exception as error:
             outcomes = (Outcome(error=error),) * 3
-        for name, outcome in zip(("spf", "keys", "dmarc"), outcomes, strict=True):
-            if outcome.error is not None:
-                try:
-                    raise outcome.error
-                except Exception:
-                    self._log.failure("The {check} check failed", check=name)
         sent, answers, discovery = outcomes
+        if sent.error or answers.error or discovery.error:
+            self._report(("spf", sent), ("keys", answers), ("dmarc", discovery))
         return (
             SpfResult("temperror") if sent.error else sent.value,
             None if answers.error else answers.value,
             dmarc.Discovery(failed=True) if discovery.error else discovery.value,
         )
 
-    async def _guard(self, name: str, otherwise: Any, large: bool, work: Callable[..., Any], *args: Any) -> Any:
-        """``work(*args)``, in a thread for large messages; ``otherwise`` and a log entry when it has a defect."""
+    def _report(self, *checks: tuple[str, Outcome]) -> None:
+        for name, outcome in checks:
+            if outcome.error is not None:
+                self._log.failure("The {check} check failed", Failure(outcome.error), check=name)
+
+    def _guard(self, name: str, otherwise: Any, work: Callable[..., Any], *args: Any) -> Any:
+        """``work(*args)``; ``otherwise`` and a log entry when it has a defect."""
         try:
-            return await self._cpu.run(work, *args) if large else work(*args)
+            return work(*args)
+        except Exception:
+            self._log.failure("The {check} check failed", check=name)
+            return otherwise
+
+    async def _aside(self, name: str, otherwise: Any, work: Callable[..., Any], *args: Any) -> Any:
+        """The same in a thread, for what would hold the reactor."""
+        try:
+            return await self._cpu.run(work, *args)
         except Exception:
             self._log.failure("The {check} check failed", check=name)
             return otherwise

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2a.core.errors import BadRequest
+from e2a.core.mail import addresses
 from e2a.core.mail.addresses import (
     AddressError,
     Mailbox,
@@ -284,6 +285,23 @@ class SoleFromTests(SynchronousTestCase):
         ):
             with self.subTest(value=value):
                 self.assertIsNone(self.author(b"From: " + value))
+
+    @settings(deadline=None, max_examples=400)
+    @given(
+        st.sampled_from(
+            [("", ""), ("<", ">"), ("Ana <", ">"), ("Ana B. O'Neil <", ">"), ("x" * 4100 + "<", ">"), ("Ana <", "")]
+        ),
+        st.sampled_from(["ana", "A.b+c", "x_y", "y" * 64, "y" * 65, ".a"]),
+        st.lists(st.sampled_from(["a", "b-C", "x1", "l" * 63, "_u", "0"]), max_size=5),
+        st.sampled_from([".test", ".T", ".te-st", ".1", ".x-"]),
+    )
+    def test_the_short_way(self, around: tuple[str, str], local: str, labels: list[str], top: str) -> None:
+        """Whom the pattern for usual fields finds, the full reading finds as well."""
+        value = around[0] + local + "@" + ".".join(["a", *labels]) + top + around[1]
+        field = scan(b"From: " + value.encode() + b"\r\n\r\n").fields[0]
+        found = addresses._usual_from(field)
+        if found is not None:
+            self.assertEqual(addresses._strict_from(field), found)
 
     def test_ambiguous_blocks(self) -> None:
         """No header block that two readers could split differently has an author."""

@@ -53,9 +53,9 @@ class VerifiedTests(unittest.TestCase):
     def test_what_does_not(self) -> None:
         """Unaligned passes, other words, ARC, a missing author, doubtful headers and a failed policy never verify."""
         for words in ("none", "fail", "softfail", "neutral", "temperror", "permerror", "policy"):
-            self.assertFalse(verdict(replace(GOOD, result=words)).verified)
+            self.assertFalse(verdict(GOOD._replace(result=words)).verified)
             self.assertFalse(verdict(spf=SpfResult(words, "a.test", aligned=True)).verified)
-        self.assertFalse(verdict(replace(GOOD, aligned=False)).verified)
+        self.assertFalse(verdict(GOOD._replace(aligned=False)).verified)
         self.assertFalse(verdict(spf=SpfResult("pass", "a.test")).verified)
         self.assertFalse(verdict(arc=ArcResult("pass", 1, "a.test")).verified)
         self.assertFalse(verdict(GOOD, author=None).verified)

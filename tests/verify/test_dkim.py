@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import re
 import time
 from typing import Any
 
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial import unittest
 
-from e2a.core.mail.headers import scan
+from e2a.core.mail.headers import Field, scan
 from e2a.core.trust.verdict import DkimResult
 from e2a.verify import canonical, dkim, keys
 from e2a.verify.questions import Answer
@@ -59,7 +61,7 @@ BODIES = st.lists(
 
 class CanonicalBodyTests(unittest.TestCase):
     @settings(deadline=None, max_examples=200)
-    @given(BODIES, st.integers(1, 9))
+    @given(BODIES, st.integers(1, 9) | st.just(canonical._CHUNK))
     def test_equals_dkimpy(self, body: bytes, chunk: int) -> None:
         """Both body hashes equal dkimpy's for random bodies, wherever the slices fall."""
         head = b"From: a@a.test\r\n\r\n"
@@ -84,6 +86,34 @@ class CanonicalBodyTests(unittest.TestCase):
         except keys.Refused:
             return
         self.assertEqual(tags, parse_tag_value(text) if text.strip() else {})
+
+    @settings(deadline=None, max_examples=300)
+    @given(
+        st.lists(st.sampled_from([b"A", b"Qg", b"+/", b"=", b" ", b"\r\n", b"-", b"\0"]), max_size=9).map(b"".join)
+        | st.binary(max_size=9).map(base64.b64encode)
+    )
+    def test_base64_has_one_reading(self, text: bytes) -> None:
+        """What the quick decoder takes is what the pattern and the lenient decoder make of it."""
+        bare = text.translate(None, b" \t\r\n")
+        expected = None
+        if re.fullmatch(rb"[A-Za-z0-9+/]+={0,2}", bare):
+            with contextlib.suppress(ValueError):
+                expected = base64.b64decode(bare)
+        found = None
+        with contextlib.suppress(keys.Refused):
+            found = keys.decode_base64(text, "b=")
+        self.assertEqual(found, expected)
+
+    @settings(deadline=None, max_examples=300)
+    @given(
+        st.lists(st.sampled_from([b"b", b"=", b";", b" ", b"\r\n\t", b"bh=x", b"b=y", b"a"]), max_size=9).map(b"".join)
+    )
+    def test_the_value_is_left_out(self, text: bytes) -> None:
+        """The field as it was signed is without the value of its first ``b=``, and otherwise untouched."""
+        raw = b"DKIM-Signature:" + text + b"\r\n"
+        expected = re.sub(rb"(\A|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*", rb"\1\2", text + b"\r\n", count=1)
+        found = canonical.unsigned_form(Field(b"dkim-signature", raw), b"simple")
+        self.assertEqual(found, b"DKIM-Signature:" + expected.removesuffix(b"\r\n"))
 
     def test_every_octet_is_seen_once(self) -> None:
         """The work on a body of nothing but spaces, or of half line ends, is proportional to its size."""

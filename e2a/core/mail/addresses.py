@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from e2a.core.errors import BadRequest
 
 from .encodedwords import ENCODED_WORD, decode_words, octets_of
-from .headers import HeaderBlock
+from .headers import Field, HeaderBlock
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 _DOT_STRING = rf"{_ATEXT}++(?:\.{_ATEXT}++)*"
@@ -310,6 +310,12 @@ _STRICT_FROM = re.compile(
     rf"|(?P<bare>{_DOT_STRING})@(?P<bare_domain>{_DOMAIN})(?:[ \t]++\((?P<comment>[^()\\\"<>@,:;]*+)\))?)[ \t]*+"
 )
 _FROM_NAME = re.compile(rb"[Ff][Rr][Oo][Mm]:")
+# What nearly every program writes; what it matches is accepted by everything below as well.
+_USUAL_FROM = re.compile(
+    rb"From: ([A-Za-z0-9 .'_-]*+<)?(?P<local>[A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*+)"
+    rb"@(?P<domain>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
+    rb"(?(1)>)\r\n"
+)
 _BLANK_FOLD = re.compile(rb"\r\n[ \t]*+\r\n")
 # The look-behind lets a match begin only where a word begins, which keeps the search linear.
 _WORD = r"[^\s<>\"'()\[\],:;@]"
@@ -330,10 +336,23 @@ def sole_from(block: HeaderBlock) -> str | None:
     domain that is no plain ASCII host name; octets that are not UTF-8; a display name that shows another address or
     hides characters. Returned with the local part as sent and the domain lower-case.
     """
-    fields = block.all(b"from")
+    fields = block.by_key.get(b"from", ())
     if len(fields) != 1 or block.defects:
         return None
-    field = fields[0]
+    return _usual_from(fields[0]) or _strict_from(fields[0])
+
+
+def _usual_from(field: Field) -> str | None:
+    match = _USUAL_FROM.fullmatch(field.raw) if len(field.raw) <= _LONGEST_FROM else None
+    if match is None:
+        return None
+    local, domain = match["local"], match["domain"]
+    if len(local) > _MAX_LOCAL or len(domain) > _MAX_DOMAIN:
+        return None
+    return f"{local.decode('ascii')}@{domain.decode('ascii').lower()}"
+
+
+def _strict_from(field: Field) -> str | None:
     if len(field.raw) > 2 * _LONGEST_FROM or not _FROM_NAME.match(field.raw) or _BLANK_FOLD.search(field.raw):
         return None
     try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from e2a.core.entities import Envelope
 from e2a.core.mail.headers import HeaderBlock
@@ -46,8 +46,7 @@ SINGLE_FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SpfResult:
+class SpfResult(NamedTuple):
     """:ivar result: RFC 7208 word.
     :ivar domain: the domain that was checked; ``""`` when the identity has none.
     :ivar identity: ``mailfrom``, or ``helo`` for the null sender (RFC 7208 section 2.4).
@@ -59,8 +58,7 @@ class SpfResult:
     aligned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DkimResult:
+class DkimResult(NamedTuple):
     """One DKIM-Signature. :ivar result: RFC 8601 word. :ivar reason: why it is not ``pass``, in a few fixed words."""
 
     result: str
