@@ -47,4 +47,4 @@ async def asynchronous(client: AsyncE2AClient) -> None:
         assert_type(await email.reply("Thanks"), SendResult)
         assert_type(await client.get_messages(), MessageList)
         assert_type(client.iter_messages(), AsyncIterator[MessageSummary])
-        client.get_messages().messages  # type: ignore[attr-defined]
+        print(client.get_messages().messages)  # type: ignore[attr-defined]
