@@ -104,6 +104,12 @@ def listen(value: str) -> str:
     return value
 
 
+def port(listen_addr: str) -> int | None:
+    """The TCP port of a checked ``listen_addr``; None where whoever listens decides."""
+    found = re.search(r":([0-9]+)(?::|$)", listen_addr)
+    return int(found[1]) or None if found else None
+
+
 def address(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -204,6 +210,10 @@ def complaints(settings: Settings) -> list[str]:
         (
             smtp.max_connections_per_address > smtp.max_connections,
             "smtp.max_connections_per_address: must not exceed smtp.max_connections",
+        ),
+        (
+            settings.http.max_connections_per_address > settings.http.max_connections,
+            "http.max_connections_per_address: must not exceed http.max_connections",
         ),
         (
             bool(upstream.from_domain) and not upstream.host and not direct,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from ..core.errors import E2AError, SettingsError, Unavailable
+from ..core.settingchecks import port
 from ..core.settings import Settings
 from ..flows.bootstrap import bootstrap_user
 from ..flows.signin import LINK, make_link
 from ..store import schema
 from ..store.database import Database
-from .once import completed
+from .once import on_database
 from .options import sealer_of, with_secret
 
 
@@ -42,16 +41,7 @@ def run(settings: Settings, email: str, sign_in_link: bool | None = None) -> Mad
 
     try:
         settings = with_secret(settings)
-        if settings.database.url:
-            return completed(reactor, make(reactor, settings, settings.database.url, email, sign_in_link))
-        from .embedded import EmbeddedPostgres
-
-        embedded = EmbeddedPostgres(settings.data_dir)
-        dsn = embedded.start()
-        try:
-            return completed(reactor, make(reactor, settings, dsn, email, sign_in_link))
-        finally:
-            embedded.stop()
+        return on_database(reactor, settings, lambda database: make(database, settings, email, sign_in_link))
     except SettingsError as error:
         return Made(error="; ".join(error.complaints))
     except E2AError as error:
@@ -59,23 +49,17 @@ def run(settings: Settings, email: str, sign_in_link: bool | None = None) -> Mad
         return Made(error=f"the database cannot be reached: {reason}" if isinstance(error, Unavailable) else reason)
 
 
-async def make(reactor: Any, settings: Settings, dsn: str, email: str, sign_in_link: bool | None = None) -> Made:
-    """The same on a database that runs.
+async def make(database: Database, settings: Settings, email: str, sign_in_link: bool | None) -> Made:
+    """The same on a database that is open.
 
     :raises E2AError: the database cannot be reached, or ``email`` is no address.
     """
-    sealer = sealer_of(settings)
-    database = Database(reactor, dsn, 1)
-    await database.start()
-    try:
-        await schema.apply(database)
-        user, key = await bootstrap_user(database, email, sealer, os.urandom, another=not sign_in_link)
-        link = ""
-        if sign_in_link or (sign_in_link is None and not settings.production):
-            token = await database.run("sign-in link", make_link, user.id, datetime.now(UTC), os.urandom)
-            link = f"{_address(settings)}{LINK}?token={token}"
-    finally:
-        await database.stop()
+    await schema.apply(database)
+    user, key = await bootstrap_user(database, email, sealer_of(settings), os.urandom, another=not sign_in_link)
+    link = ""
+    if sign_in_link or (sign_in_link is None and not settings.production):
+        token = await database.run("sign-in link", make_link, user.id, datetime.now(UTC), os.urandom)
+        link = f"{_address(settings)}{LINK}?token={token}"
     return Made(user.email, user.id, key, link)
 
 
@@ -83,5 +67,4 @@ def _address(settings: Settings) -> str:
     """Where a browser on this machine finds the daemon, without a trailing slash."""
     if settings.http.public_url:
         return settings.http.public_url.rstrip("/")
-    port = re.search(r":([0-9]+)(?:$|:)", settings.http.listen_addr)
-    return f"http://localhost:{port[1] if port else 8080}"
+    return f"http://localhost:{port(settings.http.listen_addr) or 8080}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from twisted.web.resource import IResource
 
 from ..api.routing import DEFAULT_MAX_BODY
 from ..api.site import ClientAddresses
+from ..core.settingchecks import port
 from ..flows.events import Events
 from ..flows.overview import Overview
 from ..web.dashboard.events import EventStreams
@@ -55,7 +55,7 @@ def dashboard(
     settings = ground.settings
     overview = Overview(ground.database)
     streams = EventStreams(events, people.gate, ground.reactor)
-    smtp = (settings.smtp.domain, 25) if settings.production else ("localhost", _port(settings.smtp.listen_addr))
+    smtp = (settings.smtp.domain, 25) if settings.production else ("localhost", port(settings.smtp.listen_addr) or 2525)
     sections: list[object] = [
         OverviewPages(flows.agents, overview, shared_domain=ground.own.shared, smtp=smtp),
         *mail_sections(ground, flows, reviews, overview, smtp),
@@ -88,9 +88,3 @@ def body_limit(api: Callable[[bytes, bytes], int]) -> Callable[[bytes, bytes], i
         return DEFAULT_MAX_BODY if path.startswith(b"/dashboard") else api(method, target)
 
     return limit
-
-
-def _port(listen_addr: str) -> int:
-    """The TCP port of an address or an endpoint's description, for people; the usual one when it does not say."""
-    found = re.search(r":(\d+)(?::|$)", listen_addr)
-    return int(found[1]) if found and int(found[1]) else 2525
