@@ -32,7 +32,7 @@ class Live:
         action="messages:read",
         summary="Connect a WebSocket that announces every unread and every new message",
         answers={101: None},
-        errors=(400, 404, 426),
+        errors=(400, 404, 426, 429),
         query_token=True,
     )
     async def connect(self, call: Call) -> Any:

@@ -7,11 +7,12 @@ short while;
 - a request's header must be complete :data:`HEADER_SECONDS` after its first byte, its body within a time that follows
 from its cap;
 - an idle connection ends after :data:`IDLE_SECONDS`, one whose client stops reading after :data:`STALL_SECONDS`;
-- connections over the site's maximum are closed at once.
+- connections over the site's maximum, or over one client's share of it, are closed at once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -27,6 +28,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from e2a.core.ids import RandomBytes
+from e2a.flows.reviewlinks import network_of
 
 #: Seconds without a request in progress, after which a connection is closed.
 IDLE_SECONDS = 75.0
@@ -79,13 +81,15 @@ class Channel(http.HTTPChannel):
     _stall: IDelayedCall | None = None
     _refused = False
     _counted = False
+    #: Whom the connection counts for, "" when it counts for nobody.
+    whom = ""
     site: BoundedSite
     transport: Any
     _networkProducer: Any
 
     def connectionMade(self) -> None:
         self._counted = True
-        self.site.connections.add(self)
+        self.site.enter(self)
         super().connectionMade()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -235,6 +239,10 @@ class Channel(http.HTTPChannel):
 class BoundedSite(Site):
     """The factory of the HTTP port.
 
+    :param max_connections: open ones at a time; more are closed at once.
+    :param max_per_address: the same from one IPv4 address or IPv6 /64. Loopback does not count: it is this machine's
+        own reverse proxy, or its operator.
+    :param is_proxy: whether an address is a trusted proxy, whose connections are many clients'.
     :ivar connections: every open connection that speaks HTTP; one that became a WebSocket is its own protocol's
     business.
     """
@@ -252,12 +260,18 @@ class BoundedSite(Site):
         reactor: IReactorTime,
         random: RandomBytes,
         max_connections: int = 4096,
+        max_per_address: int = 1024,
+        is_proxy: Callable[[str], bool] = lambda address: False,
         client_address: Callable[[http.Request], str],
     ) -> None:
         super().__init__(root, reactor=reactor, timeout=IDLE_SECONDS, parsePOSTFormSubmission=False)
         self.body_limit = body_limit
         self.random = random
         self.max_connections = max_connections
+        self.max_per_address = max_per_address
+        self._is_proxy = is_proxy
+        self._each: Counter[str] = Counter()
+        self._crowds: set[str] = set()
         self.client_address = client_address
         self.connections: set[Channel] = set()
         self._full = False
@@ -269,7 +283,28 @@ class BoundedSite(Site):
             self._full = full
             state = "closing new ones" if full else "accepting again"
             self._log.warn("{count} HTTP connections, {state}", count=len(self.connections), state=state)
-        return None if full else super().buildProtocol(addr)
+        return None if full or self._crowded(self.whom(addr)) else super().buildProtocol(addr)
+
+    def whom(self, peer: IAddress | None) -> str:
+        """Whom a connection from there counts for; "" for nobody: a proxy, this machine, a peer without an address."""
+        address = _parsed(str(getattr(peer, "host", "")))
+        if address is None or address.is_loopback or self._is_proxy(str(address)):
+            return ""
+        return network_of(str(address))
+
+    def _crowded(self, whom: str) -> bool:
+        if not whom or self._each[whom] < self.max_per_address:
+            return False
+        if whom not in self._crowds:
+            self._crowds.add(whom)
+            self._log.warn("{count} HTTP connections from {whom}, closing new ones", count=self._each[whom], whom=whom)
+        return True
+
+    def enter(self, channel: Channel) -> None:
+        """A connection is open."""
+        channel.whom = self.whom(channel.transport.getPeer())
+        self.connections.add(channel)
+        self._each[channel.whom] += 1
 
     def drain(self) -> Deferred[None]:
         """Begin no further request on any connection.
@@ -286,6 +321,10 @@ class BoundedSite(Site):
     def forget(self, channel: Channel) -> None:
         """A connection is closed, or another protocol's business now."""
         self.connections.discard(channel)
+        self._each[channel.whom] -= 1
+        if not self._each[channel.whom]:
+            del self._each[channel.whom]
+            self._crowds.discard(channel.whom)
         if self._drained is not None and not self.connections:
             drained, self._drained = self._drained, None
             drained.callback(None)
@@ -342,6 +381,11 @@ class ClientAddresses:
                 if not self._is_trusted(said):
                     break
         return str(address)
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether this is the address of a trusted proxy."""
+        parsed = _parsed(address)
+        return parsed is not None and self._is_trusted(parsed)
 
     def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address.version == network.version and address in network for network in self._trusted)

@@ -95,6 +95,25 @@ class Http:
         "Addresses or networks of reverse proxies whose `X-Forwarded-For` is believed.",
         check=checks.networks,
     )
+    max_connections: int = key(
+        4096,
+        "E2A_HTTP_MAX_CONNECTIONS",
+        "HTTP connections at one time; more are closed at once. WebSockets are not counted.",
+        check=checks.between(16, 100_000),
+    )
+    max_connections_per_address: int = key(
+        1024,
+        "E2A_HTTP_MAX_CONNECTIONS_PER_ADDRESS",
+        "HTTP connections at one time from one address (IPv6: one /64), loopback and `trusted_proxies` left out.",
+        check=checks.between(1, 100_000),
+    )
+    max_websockets_per_address: int = key(
+        1024,
+        "E2A_HTTP_MAX_WEBSOCKETS_PER_ADDRESS",
+        "WebSockets at one time from one client address (IPv6: one /64), as `trusted_proxies` report it, loopback left "
+        "out. More are answered 429.",
+        check=checks.between(1, 100_000),
+    )
 
 
 @dataclass(frozen=True, slots=True)

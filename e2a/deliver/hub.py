@@ -7,7 +7,9 @@ replaces the one before.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -15,8 +17,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from e2a.core.entities import Principal
-from e2a.core.errors import Unavailable
+from e2a.core.errors import TooManyRequests, Unavailable
 from e2a.flows.live import LiveRights
+from e2a.flows.reviewlinks import network_of
 
 #: Close codes (RFC 6455 7.4.1).
 GOING_AWAY = 1001
@@ -41,10 +44,14 @@ class Socket(Protocol):
 
 
 class Hub:
+    """:param most_each: sockets at a time from one client's IPv4 address or IPv6 /64; loopback does not count."""
+
     _log = Logger()
 
-    def __init__(self, rights: LiveRights) -> None:
+    def __init__(self, rights: LiveRights, *, most_each: int = 1024) -> None:
         self._rights = rights
+        self._most_each = most_each
+        self._each: Counter[str] = Counter()
         self._current: dict[str, Socket] = {}
         self._open: set[Socket] = set()
         self._hearers: dict[str, set[Callable[[], object]]] = {}
@@ -58,9 +65,16 @@ class Hub:
 
     # --- sockets ------------------------------------------------------------------------------------------------------
 
+    def check_room(self, principal: Principal) -> None:
+        """:raises TooManyRequests: as many sockets as may be are open to where this caller comes from."""
+        whom = _whom(principal)
+        if whom and self._each[whom] >= self._most_each:
+            raise TooManyRequests("too many WebSockets are open to this address", retry_after=60)
+
     def join(self, socket: Socket) -> None:
         """Take in a socket; the agent's earlier one is closed, after this one stands."""
         self._open.add(socket)
+        self._each[_whom(socket.principal)] += 1
         earlier = self._current.get(socket.agent_id)
         self._current[socket.agent_id] = socket
         if earlier is not None:
@@ -70,7 +84,12 @@ class Hub:
 
     def leave(self, socket: Socket) -> None:
         """Forget a closed socket."""
-        self._open.discard(socket)
+        if socket in self._open:
+            self._open.discard(socket)
+            whom = _whom(socket.principal)
+            self._each[whom] -= 1
+            if not self._each[whom]:
+                del self._each[whom]
         if self._current.get(socket.agent_id) is socket:
             del self._current[socket.agent_id]
         if not self._open:
@@ -158,3 +177,12 @@ class Hub:
         # The regular check comes to it when the database is back.
         if failure.check(Unavailable) is None:
             self._log.failure("judging live connections", failure)
+
+
+def _whom(principal: Principal) -> str:
+    """Whom a socket counts for; "" for nobody: this machine, or who has no address."""
+    client_ip = principal.origin.client_ip
+    try:
+        return "" if ip_address(client_ip).is_loopback else network_of(client_ip)
+    except ValueError:
+        return ""

@@ -200,7 +200,11 @@ class LiveSockets:
         )
 
     def live_resource(self, agent_id: str, principal: Principal) -> IResource:
-        """The resource that takes over one request's connection for this agent."""
+        """The resource that takes over one request's connection for this agent.
+
+        :raises TooManyRequests: the caller's address has as many sockets as may be.
+        """
+        self._hub.check_room(principal)
         # Importing it at the top would import the reactor, which wiring alone may do.
         from autobahn.twisted.resource import WebSocketResource
 

@@ -188,7 +188,7 @@ class Gateway:
 
     async def _parts(self, stack: Stack, dsn: str, database: Database, sealer: Sealer) -> None:
         """Everything that stands on the database, from the caches up to the open doors."""
-        hub = Hub(LiveRights(database), most_each=settings.http.max_websockets_per_address)
+        hub = Hub(LiveRights(database), most_each=self._settings.http.max_websockets_per_address)
         ground = self._ground(database, sealer, hub)
         stack.on_stop("resolver", ground.resolver.stop)
         events = Events(database, self._reactor)

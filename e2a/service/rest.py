@@ -95,7 +95,13 @@ def rest_site(
         body_limit(api.body_limit),
         reactor=ground.reactor,
         random=os.urandom,
+        max_connections=settings.http.max_connections,
+        # Behind the PROXY protocol every connection is the proxy's until its header has been read.
+        max_per_address=settings.http.max_connections
+        if settings.http.listen_addr.startswith("haproxy:")
+        else settings.http.max_connections_per_address,
         client_address=client_address,
+        is_proxy=client_address.is_proxy,
     )
     site.noisy = False
     return site, (flows.waiting.stop, front.close)

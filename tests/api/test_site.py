@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
@@ -77,10 +77,12 @@ class Transport(StringTransport):
         self.half_closed = True
 
 
+PROXIES = ClientAddresses([ip_network("10.0.0.0/8")])
+
+
 def make_site(example: Example, clock: Any, **kwargs: Any) -> BoundedSite:
-    addresses = ClientAddresses([ip_network("10.0.0.0/8")])
     app = make_app(example, clock=clock)
-    kwargs.setdefault("client_address", addresses)
+    kwargs.setdefault("client_address", PROXIES)
     return BoundedSite(app, app.body_limit, reactor=clock, random=counting_random(), **kwargs)
 
 
@@ -91,9 +93,10 @@ class LimitTests(SynchronousTestCase):
         self.site = make_site(self.example, self.clock)
         self.channel, self.transport = self.connect()
 
-    def connect(self) -> tuple[Any, Transport]:
-        channel = self.site.buildProtocol(IPv4Address("TCP", "203.0.113.9", 1234))
-        transport = Transport(peerAddress=IPv4Address("TCP", "203.0.113.9", 1234))
+    def connect(self, host: str = "203.0.113.9") -> tuple[Any, Transport]:
+        kind = IPv6Address if ":" in host else IPv4Address
+        channel = self.site.buildProtocol(kind("TCP", host, 1234))
+        transport = Transport(peerAddress=kind("TCP", host, 1234))
         if channel is not None:
             channel.makeConnection(transport)
         return channel, transport
@@ -305,6 +308,23 @@ class LimitTests(SynchronousTestCase):
         self.assertIsNone(self.connect()[0])
         second.connectionLost(Failure(ConnectionDone()))
         self.assertIsNotNone(self.connect()[0])
+
+    def test_share_of_one_client(self) -> None:
+        """One address, or one IPv6 network, has its share of the connections; proxies and this machine have no share."""
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.site = make_site(self.example, self.clock, max_per_address=2, is_proxy=PROXIES.is_proxy)
+        for one, other in (("203.0.113.9", "203.0.113.10"), ("2001:db8::1", "2001:db8:0:1::1")):
+            first, _ = self.connect(one)
+            self.assertIsNotNone(self.connect(one)[0])
+            self.assertIsNone(self.connect(one)[0])
+            self.assertIsNotNone(self.connect(other)[0])
+            first.connectionLost(Failure(ConnectionDone()))
+            self.assertIsNotNone(self.connect(one)[0])
+        self.assertIsNone(self.connect("2001:db8::2")[0])
+        self.assertIsNone(self.connect("::ffff:203.0.113.9")[0])
+        for host in ("10.1.2.3", "127.0.0.1", "::1"):
+            for _ in range(3):
+                self.assertIsNotNone(self.connect(host)[0])
 
     def test_hand_over(self) -> None:
         """A connection given to another protocol no longer counts and no timer of ours touches it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -18,8 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from e2a.core.entities import Principal
-from e2a.core.errors import Unavailable
+from e2a.core.entities import Origin, Principal
+from e2a.core.errors import TooManyRequests, Unavailable
 from e2a.deliver import websocket
 from e2a.deliver.hub import Hub
 from e2a.deliver.websocket import LiveSockets
@@ -85,8 +86,8 @@ class ProtocolTests(SynchronousTestCase):
         self.feed = Feed()
         self.sockets = LiveSockets(self.clock, self.hub, self.feed)  # type: ignore[arg-type]
 
-    def connect(self) -> tuple[Any, Transport]:
-        socket = self.sockets.socket(AGENT, PRINCIPAL)
+    def connect(self, principal: Principal | None = None) -> tuple[Any, Transport]:
+        socket = self.sockets.socket(AGENT, principal or PRINCIPAL)
         transport = Transport()
         self.addCleanup(self.lose, socket)
         socket.makeConnection(transport)
@@ -122,6 +123,23 @@ class ProtocolTests(SynchronousTestCase):
 
     def names(self, transport: Transport) -> list[str]:
         return [json.loads(payload)["message_id"] for opcode, payload in self.frames(transport) if opcode == TEXT]
+
+    def test_share_of_one_client(self) -> None:
+        """One client address has its share of the sockets, and a closed one makes room; this machine has them all."""
+        self.hub = Hub(Rights(), most_each=1)  # type: ignore[arg-type]
+        self.sockets = LiveSockets(self.clock, self.hub, self.feed)  # type: ignore[arg-type]
+
+        def caller(client_ip: str) -> Principal:
+            return replace(PRINCIPAL, origin=Origin(client_ip))
+
+        socket, _ = self.connect(caller("192.0.2.7"))
+        self.assertRaises(TooManyRequests, self.sockets.live_resource, AGENT, caller("192.0.2.7"))
+        self.sockets.live_resource(AGENT, caller("192.0.2.8"))
+        self.lose(socket)
+        self.sockets.live_resource(AGENT, caller("192.0.2.7"))
+        for client_ip in ("127.0.0.1", "::1", ""):
+            self.connect(caller(client_ip))
+            self.sockets.live_resource(AGENT, caller(client_ip))
 
     def test_drain_then_live(self) -> None:
         """All unread pages go out in order at once; after that each wake leads to one read."""

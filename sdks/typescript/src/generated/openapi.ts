@@ -4914,6 +4914,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             426: components["responses"]["426"];
+            429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
         };
