@@ -86,7 +86,8 @@ class Work:
         except CommandError as error:
             if error.exit_code == NOT_AUTHENTICATED:
                 raise
-            if isinstance(error, ApiError) and error.exit_code == NOT_FOUND:
+            # Without the server's code it is a proxy's word, which has only lost its server.
+            if isinstance(error, ApiError) and error.exit_code == NOT_FOUND and error.code:
                 self._report(f"{notice.message_id} is gone.")
                 return
             pause = min(FIRST_PAUSE * 2**attempts, LONGEST_PAUSE)

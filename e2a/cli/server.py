@@ -176,22 +176,21 @@ def _translated(url: str, path: str = "") -> Iterator[None]:
 def refused(url: str, error: E2AApiError, path: str) -> CommandError:
     """:param path: of what was asked, for what to do next."""
     if isinstance(error, UnexpectedAnswerError):
-        said = f"{url} does not answer as an e2a server does: {error.message}"
+        what = error.message.removesuffix(": is base_url right?")
+        said = f"{url} does not answer as an e2a server does: {what}"
         return CommandError(said, exit_code=UNAVAILABLE, hint=_WRONG_URL)
-    message, hint = error.message, ""
+    if error.message.startswith("<"):
+        said = f"{url} answered {error.status_code} with a web page{_title(error.message)}"
+        return CommandError(said, exit_code=UNAVAILABLE, hint=_WRONG_URL)
     listing = listing_of(path) if error.status_code == 404 else ""
-    if message.startswith("<"):
-        message, hint = f"{url} answered {error.status_code} with a web page{_title(message)}", _WRONG_URL
-    elif listing:
-        hint = f"What there is: {listing}"
     return ApiError(
         error.status_code,
-        message,
+        error.message,
         code=error.code,
         field=error.field or "",
         request_id=error.request_id,
         retry_after="" if error.retry_after is None else str(math.ceil(error.retry_after)),
-        hint=hint,
+        hint=f"What there is: {listing}" if listing else "",
     )
 
 

@@ -66,9 +66,13 @@ class Working(TestCase):
         self.assertIn("again in 300 s", self.reports[-1])
 
     def test_gone(self) -> None:
-        """A message that was deleted meanwhile is let go; a key that is no longer accepted ends everything."""
-        self.failing["a"] = ApiError(404, "not found")
+        """A message that was deleted meanwhile is let go, if it is the server that says so and not a proxy without
+        one; a key that is no longer accepted ends everything."""
+        self.failing["a"] = ApiError(404, "404 page not found")
         self.work.add(notice("a"))
+        self.assertEqual(self.work.step(), 1.0)
+        self.failing["a"] = ApiError(404, "not found", code="not_found")
+        self.now += 1
         self.assertIsNone(self.work.step())
         self.failing["b"] = ApiError(401, "revoked")
         self.work.add(notice("b"))
