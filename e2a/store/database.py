@@ -190,7 +190,7 @@ class Database:
     def _failed(self, failure: Failure, name: str, shield: Deferred[Any]) -> None:
         if self._metrics is not None and failure.check(Unavailable):
             self._metrics.count("database_unavailable")
-        if shield.called:
+        if shield.called and failure.check(E2AError) is None:
             self._log.failure("{transaction}, which nobody waits for any more", failure, transaction=name)
         shield.errback(failure)
 

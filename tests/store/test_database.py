@@ -10,7 +10,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
-from e2a.core.errors import SettingsError, Unavailable
+from e2a.core.errors import NotFound, SettingsError, Unavailable
 from e2a.store import database
 from e2a.store.connection import Target
 from e2a.store.database import Database, StatementTimeout
@@ -242,6 +242,31 @@ class CancellationTests(Rows):
         await finished
         await self.assert_usable()
         self.assertEqual(self.stored(), [1, 2])
+
+    async def logged_for_nobody(self, error: Exception) -> int:
+        """How many errors are logged when a transaction fails that nobody waits for any more."""
+
+        async def work(cur: Any) -> None:
+            await _turn()
+            caller.cancel()
+            await cur.execute("SELECT 1")
+            raise error
+
+        caller = Deferred.fromCoroutine(self.db.run("fail", work))
+        with self.assertRaises(CancelledError):
+            await caller
+        # Returns when the transaction has ended; a turn later everybody has heard of it.
+        await self.db.stop()
+        await _turn()
+        return len(self.flushLoggedErrors())
+
+    async def test_a_refusal_that_nobody_hears(self) -> None:
+        """What a caller who left would have been told is nothing for the log."""
+        self.assertEqual(await self.logged_for_nobody(NotFound()), 0)
+
+    async def test_a_mistake_that_nobody_hears(self) -> None:
+        """A mistake is logged, whether anybody waits or not."""
+        self.assertEqual(await self.logged_for_nobody(ZeroDivisionError()), 1)
 
     async def test_hanging_up_in_the_queue_leaves_the_queue(self) -> None:
         """Who leaves before a connection was free has done nothing, and the next in the queue is served."""
