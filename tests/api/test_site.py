@@ -310,7 +310,7 @@ class LimitTests(SynchronousTestCase):
         self.assertIsNotNone(self.connect()[0])
 
     def test_share_of_one_client(self) -> None:
-        """One address, or one IPv6 network, has its share of the connections; proxies and this machine have no share."""
+        """One address, or one IPv6 network, has its share of the connections; proxies and this machine have all."""
         self.channel.connectionLost(Failure(ConnectionDone()))
         self.site = make_site(self.example, self.clock, max_per_address=2, is_proxy=PROXIES.is_proxy)
         for one, other in (("203.0.113.9", "203.0.113.10"), ("2001:db8::1", "2001:db8:0:1::1")):
