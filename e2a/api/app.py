@@ -6,6 +6,7 @@ Failures of all of them end in one table (``errors``).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -183,12 +184,15 @@ class Api(Resource):
             if caller is not None and counts_user(route):
                 allowance = await self._count(route, caller.user_id)
             held.enter_context(self._concurrency.place(route.load, caller.organisation_id if caller else ""))
+            query = _query(request, route)
+            content, digest = await self._body(request, route)
             call = Call(
                 request=request,
                 caller=caller,
                 path=path,
-                query=_query(request, route),
-                body=await self._body(request, route),
+                query=query,
+                body=content,
+                body_digest=digest,
                 client_ip=self._client_address(request),
                 request_id=request_id(request),
             )
@@ -227,14 +231,15 @@ class Api(Resource):
             return b""
         return self._start(request, reply)
 
-    async def _body(self, request: Request, route: Route) -> Any:
+    async def _body(self, request: Request, route: Route) -> tuple[Any, bytes]:
+        """The body by its model, and its digest."""
         if route.body is None:
-            return None
+            return None, b""
         assert request.content is not None
         raw = request.content.read()
         if self._cpu is not None and len(raw) > INLINE_BODY:
-            return await self._cpu.run(body.read_json, raw, route.body, route.max_body)
-        return body.read_json(raw, route.body, route.max_body)
+            return await self._cpu.run(_understood, raw, route.body, route.max_body)
+        return _understood(raw, route.body, route.max_body)
 
     async def _admit(self, request: Request, route: Route, path: Mapping[str, str]) -> Principal | None:
         """The caller, if credential, permission and agent binding allow this route; None if it is public."""
@@ -366,6 +371,10 @@ class _Producer:
     def stopProducing(self) -> None:
         # The connection is going; Klein hears of that and cancels the handler, which waits for ``done``.
         self._paused = True
+
+
+def _understood(raw: bytes, model: type[BaseModel], most: int) -> tuple[BaseModel, bytes]:
+    return body.read_json(raw, model, most), hashlib.sha256(raw).digest()
 
 
 def _set_headers(request: Request, headers: Mapping[str, str]) -> None:

@@ -102,6 +102,7 @@ class Call:
     :ivar path: the path's parameters, percent-decoded.
     :ivar query: the declared query parameters that were given.
     :ivar body: an instance of the route's body model; None when the route has no body.
+    :ivar body_digest: SHA-256 of the body's octets; empty when the route has no body.
     :ivar client_ip: the peer, or whom a trusted proxy says it speaks for.
     """
 
@@ -110,6 +111,7 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
+    body_digest: bytes
     client_ip: str
     request_id: str
 

@@ -60,13 +60,11 @@ def once_of(call: Call, route: str) -> Once | None:
     key = call.request.getHeader(HEADER)
     if key is None:
         return None
-    content: Any = call.request.content
-    content.seek(0)
     principal = call.principal
     path = repr(sorted(call.path.items())).encode()
     # What a request is about may depend on which agents its key sees.
     reach = (principal.agent_id or "") + (f"\0{principal.label_prefix}" if principal.label_prefix else "")
-    return once(principal.organisation_id, route, key, path, reach.encode(), content.read())
+    return once(principal.organisation_id, route, key, path, reach.encode(), call.body_digest)
 
 
 def seconds_of(call: Call) -> float:

@@ -31,7 +31,7 @@ class Once:
 
 def once(organisation_id: str, route: str, key: str, *parts: bytes) -> Once:
     """:param key: the header's value.
-    :param parts: everything that makes the request what it is: its path, who asks, its body.
+    :param parts: everything that makes the request what it is: its path, who asks, its body's digest.
     :raises BadRequest: the key is not 1 to 255 printable ASCII characters.
     """
     if not _KEY.fullmatch(key):
