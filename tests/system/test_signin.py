@@ -76,7 +76,7 @@ class SignInTests(BrowserCase):
     def sign_in(self, daemon: Daemon, subject: str = "subject-ana", path: str = "/api/auth/login") -> None:
         self.page.goto(daemon.url + path)
         self.page.get_by_placeholder("sub").fill(subject)
-        self.page.get_by_role("button", name="Authorize").click()
+        self.page.get_by_role("button", name="Authorize", exact=True).click()
 
     def call(self, daemon: Daemon, method: str, path: str, **headers: str) -> httpx.Response:
         """A request with the browser's session, without the browser."""
