@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class
 
 _VARIABLE = "_E2A_COMPLETE"
+#: In zsh the script is a function of that name. Its own test finds that out in the first call, and not in the next.
+_ZSH_CONTEXT = ("$zsh_eval_context[-1] == loadautofunc", "$funcstack[1] == _e2a")
+
+
+def words(*known: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completes an argument by these words, and takes any other too."""
+    return lambda context, parameter, begun: [CompletionItem(word) for word in known if word.startswith(begun)]
 
 
 @click.command("completion")
@@ -21,4 +30,5 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(found(click.get_current_context().find_root().command, {}, "e2a", _VARIABLE).source())
+    script = found(click.get_current_context().find_root().command, {}, "e2a", _VARIABLE).source()
+    click.echo(script.replace(*_ZSH_CONTEXT))

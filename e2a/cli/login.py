@@ -157,9 +157,10 @@ def commands(group: click.Group) -> None:
     @client_command(group, "logout")
     @click.option("--keep-key", is_flag=True, help="Only forget the key on this machine; it stays valid.")
     def logout(session: Session, keep_key: bool) -> None:
-        """End the key that e2a login got, and forget it and the agent on this machine.
+        """Sign out, and end the key that e2a login got.
 
-        A key that was brought with --with-key may be in use elsewhere: it is forgotten and stays valid.
+        The key and the agent are forgotten on this machine. A key that was brought with --with-key may be in use
+        elsewhere: it stays valid.
         """
         revoked = False if keep_key else _revoked(session)
         session.config.set("api_key", "")

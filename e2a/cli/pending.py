@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from .completion import words
 from .errors import USAGE, CommandError
 from .output import clean, one_line, remaining
 from .reviewform import Edited, changes, form, parsed
@@ -36,7 +37,14 @@ def pending() -> None:
 
 
 @client_command(pending, "list")
-@click.option("--status", default="pending_approval", show_default=True, metavar="STATUS", help="; ".join(_STATUSES))
+@click.option(
+    "--status",
+    default="pending_approval",
+    show_default=True,
+    metavar="STATUS",
+    help="; ".join(_STATUSES),
+    shell_complete=words(*_STATUSES),
+)
 def list_pending(session: Session, status: str) -> None:
     """List what waits for approval, the most urgent first.
 

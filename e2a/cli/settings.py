@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .completion import words
 from .config import KEYS, Config
 from .errors import CommandError
 from .session import Session, client_command
@@ -38,7 +39,7 @@ def list_values(session: Session) -> None:
 
 
 @client_command(config, "get")
-@click.argument("name", metavar="KEY")
+@click.argument("name", metavar="KEY", shell_complete=words(*KEYS))
 def get(session: Session, name: str) -> None:
     """Print one value; nothing when it is not set."""
     _known(name)
@@ -47,7 +48,7 @@ def get(session: Session, name: str) -> None:
 
 
 @client_command(config, "set")
-@click.argument("name", metavar="KEY")
+@click.argument("name", metavar="KEY", shell_complete=words(*KEYS))
 @click.argument("value")
 def set_value(session: Session, name: str, value: str) -> None:
     """Store one value; an empty one removes it."""

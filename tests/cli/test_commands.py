@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import httpx
+from click.shell_completion import ShellComplete
 
+from e2a.cli.main import main
 from tests.cli.case import BOT, MESSAGE, CommandCase, problem
 
 AGENT = {
@@ -477,5 +479,19 @@ class Failures(CommandCase):
         self.assertIn("--hitl-ttl", self.run_e2a("help", "agents", "update").stdout)
         self.run_e2a("help", "nonsense", code=2)
         self.assertEqual(self.run_e2a("-v").stdout, self.run_e2a("--version").stdout)
-        for shell in ("zsh", "fish"):
+        for shell in ("bash", "zsh", "fish"):
             self.assertIn("_E2A_COMPLETE", self.run_e2a("completion", shell).stdout)
+        # With the shell's own script every other completion in zsh is empty.
+        self.assertNotIn("loadautofunc", self.run_e2a("completion", "zsh").stdout)
+
+    def test_completion(self) -> None:
+        """Commands, options and the words that arguments take are completed."""
+        for words, expected in (
+            (("e2a", "dom"), "domains"),
+            (("e2a", "inbox", "--unr"), "--unread"),
+            (("e2a", "config", "get", "api_u"), "api_url"),
+            (("e2a", "pending", "list", "--status", "rej"), "rejected"),
+        ):
+            completer = ShellComplete(main, {}, "e2a", "_E2A_COMPLETE")
+            found = completer.get_completions(list(words[1:-1]), words[-1])
+            self.assertEqual([each.value for each in found], [expected])
