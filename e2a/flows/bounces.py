@@ -62,16 +62,22 @@ class Bounces:
         agent_id = await self._database.run("return path", bounces.addressee, message_id, domain, own)
         return None if agent_id is None else Recipient(address, agent_id)
 
+    def may_report(self, envelope: Envelope, block: HeaderBlock) -> bool:
+        """Whether a message is worth a ``take``: most mail is not."""
+        if not envelope.mail_from and _may_report(block):
+            return True
+        return any([self.ours(recipient.address) for recipient in envelope.recipients])
+
     async def take(self, envelope: Envelope, raw: bytes, block: HeaderBlock) -> dict[str, str | None]:
         """Record what a message reports, if it is a report that counts. Taking it twice changes nothing.
 
         :returns: for each agent that receives a report about its own message, that message's conversation.
         :raises Unavailable: the database cannot be asked now; nothing was recorded, or it is not known.
         """
+        if not self.may_report(envelope, block):
+            return {}
         tokens = [self._tokens.message_of(recipient.address) for recipient in envelope.recipients]
         message_ids = [token[0] for token in tokens if token is not None]
-        if not message_ids and (envelope.mail_from or not _may_report(block)):
-            return {}
         if len(raw) > INLINE_BYTES:
             report = await self._cpu.run(dsn.read, raw, block)
         else:

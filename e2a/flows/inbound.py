@@ -21,7 +21,7 @@ from e2a.core.trust.verdict import Verdict
 from e2a.store.intake import IntakeMail, IntakeRow, Outcome
 
 from .bounces import Bounces
-from .directory import Directory
+from .directory import MISS, Directory
 from .intake import ALONE_BYTES, GroupIntake
 from .ports import Cpu, Metrics, Now
 from .quotas import Storage
@@ -84,9 +84,12 @@ class Inbound:
         :raises MailboxFull: its organisation keeps as much mail as it may.
         :raises Unavailable: the database cannot be asked.
         """
-        ours = self._bounces.ours(address)
-        found = await (self._bounces.recipient(address) if ours else self._directory.recipient(address))
-        if self._storage is not None:
+        if self._bounces.ours(address):
+            found = await self._bounces.recipient(address)
+        else:
+            known = self._directory.cached_recipient(address)
+            found = await self._directory.recipient(address) if known is MISS else known
+        if self._storage is not None and self._storage.limited:
             await self._storage.check_recipient(found)
         return found
 
@@ -107,7 +110,7 @@ class Inbound:
         block, parsed = await self._cpu.run(_read, data) if size > BIG_HEADER_BYTES else _read(data)
         if parsed.hops > MAX_HOPS:
             raise MailLoop()
-        if self._storage is not None:
+        if self._storage is not None and self._storage.limited:
             await self._storage.check_message(envelope, len(data))
         verdict = await self._judge.verify(envelope, data, block)
         trace = trace_header(envelope, self._hostname, verdict.authentication_results(self._hostname))
@@ -138,7 +141,9 @@ class Inbound:
 
         What a report changes is recorded before it is stored: if storing fails it comes again, and changes nothing.
         """
-        reported = await self._bounces.take(envelope, data, block)
+        reported: dict[str, str | None] = {}
+        if self._bounces.may_report(envelope, block):
+            reported = await self._bounces.take(envelope, data, block)
         others = list(dict.fromkeys(one.agent_id for one in envelope.recipients if one.agent_id not in reported))
         threads = await self._threading.resolve(others, block, parsed, verdict)
         return threads | {agent_id: Thread(conversation) for agent_id, conversation in reported.items()}
@@ -156,6 +161,7 @@ class Inbound:
     ) -> IntakeMail:
         now = self._now()
         created_at = datetime.fromtimestamp(now, UTC)
+        expires_at, size = created_at + self._kept, len(raw)
         facts = Facts(
             verified=verdict.verified,
             sender=verdict.sender,
@@ -164,8 +170,10 @@ class Inbound:
             body_hash=body_hash,
         )
 
-        def row(recipient: Recipient) -> IntakeRow:
-            return IntakeRow(
+        rows = []
+        for recipient in envelope.recipients:
+            thread = threads[recipient.agent_id]
+            row = IntakeRow(
                 id=ids.message_id(now, self._random),
                 agent_id=recipient.agent_id,
                 sender=verdict.sender,
@@ -176,20 +184,19 @@ class Inbound:
                 reply_to=parsed.reply_to,
                 subject=parsed.subject,
                 email_message_id=parsed.email_message_id,
-                conversation_id=threads[recipient.agent_id].conversation_id,
+                conversation_id=thread.conversation_id,
                 facts=facts,
                 authentication=verdict.authentication,
                 defects=parsed.defects,
-                size=len(raw),
+                size=size,
                 created_at=created_at,
-                expires_at=created_at + self._kept,
+                expires_at=expires_at,
                 fingerprint=_fingerprint(recipient.tag, verdict.verified, parsed.email_message_id, content),
                 automation=signs,
-                thread_hijack_suspected=threads[recipient.agent_id].hijack_suspected,
+                thread_hijack_suspected=thread.hijack_suspected,
             )
-
-        rows = tuple(row(recipient) for recipient in envelope.recipients)
-        return IntakeMail(raw_id=ids.prefixed_by_time("raw", now, self._random), raw=raw, rows=rows)
+            rows.append(row)
+        return IntakeMail(raw_id=ids.prefixed_by_time("raw", now, self._random), raw=raw, rows=tuple(rows))
 
 
 def _read(data: bytes) -> tuple[HeaderBlock, ParsedMessage]:

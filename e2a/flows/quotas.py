@@ -106,6 +106,11 @@ class Storage:
         #: By organisation: until when it is believed, the quota, and how much is kept.
         self._kept: dict[str, tuple[float, int, int]] = {}
 
+    @property
+    def limited(self) -> bool:
+        """Whether anybody has a quota; while nobody has, there is always room."""
+        return self._any
+
     async def refresh(self) -> None:
         """Learn whether anybody has a quota of its own; to be called every ``FRESH_SECONDS``."""
         self._any = bool(self._most) or await self._database.read("any quotas", store.any_storage_quotas)

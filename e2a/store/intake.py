@@ -8,10 +8,10 @@ mailbox's lock is held until the commit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,8 +33,10 @@ class Outcome(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class IntakeRow:
+_BY_A_PERSON = Automation()
+
+
+class IntakeRow(NamedTuple):
     """One recipient's copy; fields as in ``entities.InboundMessage``. No text may hold NUL or a lone surrogate.
 
     :ivar fingerprint: what a repeated transmission to the same recipient shares; None: always stored.
@@ -58,7 +60,7 @@ class IntakeRow:
     expires_at: datetime
     defects: tuple[str, ...] = ()
     fingerprint: bytes | None = None
-    automation: Automation = field(default_factory=Automation)
+    automation: Automation = _BY_A_PERSON
     thread_hijack_suspected: bool = False
 
 

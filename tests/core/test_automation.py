@@ -50,8 +50,12 @@ class AutomationTests(TestCase):
             (b"X-Auto-Response-Suppress:\r\n All\r\n", "auto_response_suppress"),
             (b"X-Autoreply: yes\r\n", "auto_responder"),
             (b'Content-Type: multipart/report; report-type="delivery-status"\r\n', "delivery_report"),
+            (b"Content-Type: (a (b)) Multipart/\r\n\tReport\r\n", None),
+            (b"Content-Type:\r\n (a (b)) Multipart/Report\r\n", "delivery_report"),
+            (b"Content-Type: multi(a)part/report\r\n", None),
         ):
-            self.assertEqual(of(header), Automation(True, (reason,)), header)
+            expected = Automation(True, (reason,)) if reason else Automation()
+            self.assertEqual(of(header), expected, header)
 
     def test_nested_comments(self) -> None:
         """Comments in comments hide nothing, and long rows of brackets take no time to speak of."""

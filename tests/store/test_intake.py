@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,7 +46,7 @@ def a_row(agent_id: str = BOT, **changes: Any) -> IntakeRow:
         expires_at=LATER,
         fingerprint=n.to_bytes(32, "big"),
     )
-    return replace(row, **changes)
+    return row._replace(**changes)
 
 
 def a_mail(*rows: IntakeRow, raw: bytes = b"raw\r\n") -> IntakeMail:
@@ -107,7 +106,7 @@ class ContentTests(IntakeCase):
         self.assertEqual(await self.store(mail), [Outcome.STORED])
         message = await self.db.run("get", get_inbound, BOT, row.id)
         assert message is not None
-        for field in IntakeRow.__dataclass_fields__:
+        for field in IntakeRow._fields:
             if field != "fingerprint":
                 self.assertEqual(getattr(message, field), getattr(row, field), field)
         self.assertEqual((message.uid, message.inbox_status, message.raw_id), (1, "unread", mail.raw_id))
@@ -200,7 +199,7 @@ class DuplicateTests(IntakeCase):
     async def test_a_repeated_transmission_is_stored_once(self) -> None:
         """The same fingerprint for the same agent is a duplicate: no copy, no bytes, no delivery, no uid."""
         row = a_row()
-        again = replace(a_row(), fingerprint=row.fingerprint)
+        again = a_row()._replace(fingerprint=row.fingerprint)
         self.assertEqual(await self.store(a_mail(row)), [Outcome.STORED])
         self.assertEqual(await self.store(a_mail(again), a_mail()), [Outcome.DUPLICATE, Outcome.STORED])
         self.assertEqual((self.count("messages"), self.count("raw_messages"), self.uids()), (2, 2, [1, 2]))
@@ -209,14 +208,14 @@ class DuplicateTests(IntakeCase):
         """When one recipient has a repeated mail already and another has not, the other gets it, with its bytes."""
         row = a_row(BOT)
         await self.store(a_mail(row))
-        mail = a_mail(replace(a_row(BOT), fingerprint=row.fingerprint), a_row(OTHER, fingerprint=row.fingerprint))
+        mail = a_mail(a_row(BOT)._replace(fingerprint=row.fingerprint), a_row(OTHER, fingerprint=row.fingerprint))
         self.assertEqual(await self.store(mail), [Outcome.DUPLICATE, Outcome.STORED])
         self.assertEqual(await self.db.run("raw", load_raw, mail.raw_id), mail.raw)
 
     async def test_twice_in_one_group(self) -> None:
         """Of two equal transmissions in one group the first is stored."""
         row = a_row()
-        again = replace(a_row(), fingerprint=row.fingerprint)
+        again = a_row()._replace(fingerprint=row.fingerprint)
         self.assertEqual(await self.store(a_mail(row), a_mail(again)), [Outcome.STORED, Outcome.DUPLICATE])
         self.assertEqual(self.count("messages"), 1)
 
@@ -226,9 +225,9 @@ class DuplicateTests(IntakeCase):
         await self.store(a_mail(row))
         for age, outcome in (("6 days 23 hours", Outcome.DUPLICATE), ("7 days 1 hour", Outcome.STORED)):
             sql(f"UPDATE fingerprints SET seen_at = now() - interval '{age}'", self.dsn)
-            again = replace(a_row(), fingerprint=row.fingerprint)
+            again = a_row()._replace(fingerprint=row.fingerprint)
             self.assertEqual(await self.store(a_mail(again)), [outcome])
-        again = replace(a_row(), fingerprint=row.fingerprint)
+        again = a_row()._replace(fingerprint=row.fingerprint)
         self.assertEqual(await self.store(a_mail(again)), [Outcome.DUPLICATE])
 
     async def test_a_repeat_on_another_replica_at_the_same_time(self) -> None:
@@ -236,7 +235,7 @@ class DuplicateTests(IntakeCase):
         row = a_row()
         runs = [
             Deferred.fromCoroutine(
-                self.db.run("intake", store_group, [a_mail(replace(a_row(), fingerprint=row.fingerprint))], False)
+                self.db.run("intake", store_group, [a_mail(a_row()._replace(fingerprint=row.fingerprint))], False)
             )
             for _ in range(3)
         ]
@@ -250,7 +249,7 @@ class DuplicateTests(IntakeCase):
         await self.store(a_mail(row))
         await self.db.run("drop", agents.drop_agent, "org_test", BOT)
         await make_agent(self.db, BOT)
-        again = replace(a_row(), fingerprint=row.fingerprint)
+        again = a_row()._replace(fingerprint=row.fingerprint)
         self.assertEqual(await self.store(a_mail(again)), [Outcome.STORED])
 
     async def test_no_fingerprint_is_always_new(self) -> None:
@@ -286,7 +285,7 @@ class ConsequenceTests(IntakeCase):
         row = a_row(OTHER)
         await self.store(a_mail(a_row(BOT)))
         await self.store(a_mail(row), usage=True)
-        await self.store(a_mail(replace(a_row(OTHER), fingerprint=row.fingerprint)), usage=True)
+        await self.store(a_mail(a_row(OTHER)._replace(fingerprint=row.fingerprint)), usage=True)
         events = sql(
             "SELECT organisation_id, agent_id, domain, direction, id ~ '^ue_[0-9a-f]{32}$' FROM usage_events", self.dsn
         )
@@ -310,7 +309,7 @@ class ConsequenceTests(IntakeCase):
         cloud = f"{'c' * 60}@agents.test"
         await make_agent(self.db, cloud, "cloud", "https://hook.test/x")
         rows = [a_row(cloud if number % 3 else BOT) for number in range(300)]
-        duplicate = a_mail(replace(a_row(BOT), fingerprint=rows[0].fingerprint))
+        duplicate = a_mail(a_row(BOT)._replace(fingerprint=rows[0].fingerprint))
         await self.store(*[a_mail(row) for row in rows], duplicate)
         await complete
         lines = [f"{row.agent_id} {row.id}{' due' if row.agent_id == cloud else ''}" for row in rows]

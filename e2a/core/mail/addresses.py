@@ -220,10 +220,7 @@ def mailboxes(value: str, limit: int = 1000) -> list[Mailbox]:
     """
     match = _USUAL.fullmatch(value)
     if match is not None:
-        name, local, domain, bare_local, bare_domain = match.groups()
-        if local is None:
-            return [Mailbox("", f"{bare_local}@{bare_domain.lower()}")]
-        return [Mailbox(" ".join(name.split()), f"{local}@{domain.lower()}")]
+        return [Mailbox(" ".join((match[1] or "").split()), _address_of(match))]
     found: list[Mailbox] = []
     element = _Element()
     position, angle = 0, False
@@ -257,6 +254,17 @@ def mailboxes(value: str, limit: int = 1000) -> list[Mailbox]:
             element.add(token, angle)
     element.finish(found)
     return found[:limit]
+
+
+def usual_address(value: str) -> str:
+    """The address of a value that holds one mailbox, as nearly every program writes it; else ``""``."""
+    match = _USUAL.fullmatch(value)
+    return "" if match is None else _address_of(match)
+
+
+def _address_of(usual: re.Match[str]) -> str:
+    _, local, domain, bare_local, bare_domain = usual.groups()
+    return f"{bare_local}@{bare_domain.lower()}" if local is None else f"{local}@{domain.lower()}"
 
 
 class _Element:

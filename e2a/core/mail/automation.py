@@ -6,6 +6,7 @@ The signs are claims of the sender. A false one costs an answer at most; that is
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 from e2a.core.entities import Automation
 
@@ -30,13 +31,12 @@ _TELLING = frozenset(
         b"precedence",
         b"list-id",
         b"x-auto-response-suppress",
-        b"content-type",
         *_RESPONDER,
     }
 )
 #: Local parts, without dots, hyphens and underscores, behind which nobody reads.
 _NOBODY = frozenset({"mailerdaemon", "noreply", "donotreply", "nobody"})
-_PUNCTUATION = re.compile(r"[._-]")
+_PUNCTUATION = str.maketrans("", "", "._-")
 _BY_A_PERSON = Automation()
 
 
@@ -49,30 +49,44 @@ def classify(block: HeaderBlock, mail_from: str, sender: str) -> Automation:
     :param mail_from: the envelope's reverse-path, "" for ``<>``.
     :param sender: the From mailbox.
     """
-    found = {key: block.by_key[key] for key in _TELLING if key in block.by_key}
+    by_key = block.by_key
+    reasons = [] if _TELLING.isdisjoint(by_key) else _told(by_key)
+    if not mail_from:
+        reasons.append("null_return_path")
+    if _is_report(by_key.get(b"content-type", ())):
+        reasons.append("delivery_report")
+    if _nobody(mail_from) or (sender != mail_from and _nobody(sender)):
+        reasons.append("no_reply_sender")
+    return Automation(True, tuple(reasons)) if reasons else _BY_A_PERSON
+
+
+def _told(by_key: Mapping[bytes, Sequence[Field]]) -> list[str]:
+    """The signs in fields that are about nothing else."""
 
     def words(key: bytes) -> set[bytes]:
-        return {word.lower() for field in found.get(key, ()) for word in _WORD.findall(_plain(field))}
+        return {word.lower() for field in by_key.get(key, ()) for word in _WORD.findall(_plain(field))}
 
     def first(key: bytes) -> set[bytes]:
-        matches = (_WORD.search(_plain(field)) for field in found.get(key, ()))
+        matches = (_WORD.search(_plain(field)) for field in by_key.get(key, ()))
         return {match[0].lower() for match in matches if match is not None}
 
     signs = {
         # RFC 3834 section 5: anything but "no", known or not, parameters aside.
         "auto_submitted": bool(first(b"auto-submitted") - {b"no"}),
         "precedence": not _PRECEDENCES.isdisjoint(first(b"precedence")),
-        "list_id": b"list-id" in found,
+        "list_id": b"list-id" in by_key,
         "auto_response_suppress": not _SUPPRESS.isdisjoint(words(b"x-auto-response-suppress")),
-        "auto_responder": any(key in found for key in _RESPONDER),
-        "null_return_path": not mail_from,
-        "delivery_report": any(
-            _plain(field).lower().startswith(b"multipart/report") for field in found.get(b"content-type", ())[:1]
-        ),
-        "no_reply_sender": _nobody(mail_from) or _nobody(sender),
+        "auto_responder": any(key in by_key for key in _RESPONDER),
     }
-    reasons = tuple(name for name, shown in signs.items() if shown)
-    return Automation(True, reasons) if reasons else _BY_A_PERSON
+    return [name for name, shown in signs.items() if shown]
+
+
+def _is_report(content_types: Sequence[Field]) -> bool:
+    # Without the words in one piece no comment in between makes them one.
+    return any(
+        b"multipart/report" in field.unfolded.lower() and _plain(field).lower().startswith(b"multipart/report")
+        for field in content_types[:1]
+    )
 
 
 def _plain(field: Field) -> bytes:
@@ -85,4 +99,4 @@ def _plain(field: Field) -> bytes:
 
 def _nobody(address: str) -> bool:
     local = split(address)[0].partition("+")[0]
-    return _PUNCTUATION.sub("", local.lower()) in _NOBODY
+    return local.lower().translate(_PUNCTUATION) in _NOBODY

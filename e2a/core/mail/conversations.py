@@ -74,7 +74,7 @@ class ConversationMac:
 
     def conversation_of(self, block: HeaderBlock, sender: str, now: float) -> str | None:
         """The conversation that a message's own headers prove; None when they prove nothing."""
-        ids, macs = block.all(_ID_KEY), block.all(_MAC_KEY)
+        ids, macs = block.by_key.get(_ID_KEY, ()), block.by_key.get(_MAC_KEY, ())
         if len(ids) != 1 or len(macs) != 1:
             return None
         conversation_id = words.decoded(ids[0].value)

@@ -59,7 +59,11 @@ class HeaderBlock:
     def __post_init__(self) -> None:
         by_key: dict[bytes, list[Field]] = {}
         for one in self.fields:
-            by_key.setdefault(one.key, []).append(one)
+            found = by_key.get(one.key)
+            if found is None:
+                by_key[one.key] = [one]
+            else:
+                found.append(one)
         object.__setattr__(self, "by_key", by_key)
 
     def all(self, key: bytes) -> tuple[Field, ...]:
@@ -86,9 +90,10 @@ def scan(raw: bytes) -> HeaderBlock:
     block, body_start = (raw, len(raw)) if end < 0 else (raw[: end + 2], end + 4)
     fields: list[Field] = []
     position = 0
-    while match := _FIELD.match(block, position):
-        position = match.end()
-        fields.append(Field(match[1].lower(), match[0], match.start(), position))
+    field_at = _FIELD.match
+    while match := field_at(block, position):
+        start, position = match.span()
+        fields.append(Field(match[1].lower(), match[0], start, position))
     defects = []
     if position < len(block):
         defects = _scan_odd(block, fields, position)

@@ -7,11 +7,10 @@ named.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import words
-from .addresses import mailboxes
+from .addresses import mailboxes, usual_address
 from .headers import Field, HeaderBlock
 
 #: ``Received`` fields that make a loop (RFC 5321 6.3 asks for at least 100; real paths stay under 20).
@@ -26,8 +25,7 @@ _MOST_ADDRESSES = 500
 _MESSAGE_ID = re.compile(rb"<[^<>\s]+>")
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedMessage:
+class ParsedMessage(NamedTuple):
     """What the header says.
 
     :ivar to: bare addresses of every To field; likewise ``cc`` and ``reply_to``.
@@ -100,6 +98,10 @@ def _forged(field: Field, ours: bytes) -> bool:
 def _addresses(fields: list[Field] | None) -> tuple[str, ...]:
     if not fields:
         return ()
+    if len(fields) == 1:
+        address = usual_address(words.clean(fields[0].unfolded))
+        if address:
+            return (address,)
     found: list[Any] = []
     for field in fields:
         found += mailboxes(words.clean(field.unfolded))
@@ -115,6 +117,8 @@ def _message_id(fields: list[Field] | None) -> str:
 
 
 def _references(by_key: dict[bytes, list[Field]]) -> tuple[str, ...]:
+    if b"references" not in by_key and b"in-reply-to" not in by_key:
+        return ()
     answered = [found for field in by_key.get(b"in-reply-to", ()) for found in _MESSAGE_ID.findall(field.unfolded)]
     chain = [found for field in by_key.get(b"references", ()) for found in _MESSAGE_ID.findall(field.unfolded)]
     nearest_first = dict.fromkeys(answered + chain[::-1])

@@ -59,9 +59,9 @@ class BounceTokens:
 
         :param address: without angle brackets.
         """
-        local, domain = split(address.lower())
-        if not local.startswith(_LOCAL):
+        if address[: len(_LOCAL)].lower() != _LOCAL:
             return None
+        local, domain = split(address.lower())
         message_id = self.read(local.removeprefix(_LOCAL))
         return None if message_id is None else (message_id, domain)
 
