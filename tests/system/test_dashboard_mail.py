@@ -274,3 +274,8 @@ class MailPageTests(DashboardCase):
         page.locator("summary").first.click()
         page.get_by_role("cell", name="410").first.wait_for()
         self.looks("deliveries")
+        # What somebody has opened stays open when more comes in.
+        self.send(ANA, mail("m4@corp.test", ANA, HOOK, subject="Order 4"), HOOK)
+        page.get_by_role("link", name="Order 4").wait_for()
+        self.assertEqual(page.locator("details[open]").count(), 1)
+        self.assertIn("Order 3", page.locator("details[open] summary").inner_text())

@@ -114,8 +114,11 @@ class DashboardTests(TestCase):
             production=True,
         )
 
-    async def ask(self, method: bytes, uri: str, **form: str) -> Request:
+    async def ask(self, method: bytes, uri: str, *, fetched: str = "", **form: str) -> Request:
+        """:param fetched: from where the browser says that the request was made."""
         request = Request(method, uri, urlencode(form).encode())
+        if fetched:
+            request.requestHeaders.setRawHeaders(b"sec-fetch-site", [fetched.encode()])
         finished: Deferred[None] = request.notifyFinish()
         self.dashboard.render(request)
         if request.finished == 0:
@@ -144,6 +147,22 @@ class DashboardTests(TestCase):
         self.assertEqual(answer.header("location"), "/api/auth/login?next=%2Fdashboard%2Fthings%2Fone%3Fa%3Db")
         answer = await self.ask(b"POST", "/dashboard/things/one", csrf="good", value="x")
         self.assertEqual(answer.header("location"), "/api/auth/login?next=%2Fdashboard")
+        self.assertEqual(self.section.done, [])
+
+    async def test_written(self) -> None:
+        """What somebody wrote into a form is given back when it is not acted on: signed out, or refused. Only to a page
+        of this site, since another could make this one say what it likes.
+        """
+        letter = "Dear Ana,\n<b>\u202ehello</b>"
+        for who, csrf, status in ((None, "good", 401), (OWNER, "bad", 403)):
+            self.gate.who = who
+            answer = await self.ask(b"POST", "/dashboard/things/one", fetched="same-origin", csrf=csrf, body=letter)
+            self.assertEqual(answer.responseCode, status)
+            self.assertIn("Dear Ana,\n&lt;b&gt;\u202ehello", answer.text)
+            self.assertNotIn(csrf, answer.text)
+            for fetched in ("cross-site", "same-site", "none", ""):
+                answer = await self.ask(b"POST", "/dashboard/things/one", fetched=fetched, csrf=csrf, body=letter)
+                self.assertNotIn("Dear Ana", answer.text, fetched)
         self.assertEqual(self.section.done, [])
 
     async def test_change(self) -> None:

@@ -248,7 +248,7 @@ class Dashboard(Resource):
         written = _written(request)
         if not written:
             return self._redirect(request, again)
-        values = {"status": 401, "text": "You are signed out, so nothing was done.", "written": written, "again": again}
+        values = {"status": 401, "text": "Nothing was done.", "written": written, "again": again}
         await self._html(request, Html("error.html", values, 401), None)
 
     def _redirect(self, request: Any, to: str, headers: Mapping[str, str] | None = None) -> None:

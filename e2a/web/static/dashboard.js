@@ -69,9 +69,9 @@ if (kinds.length && "EventSource" in window) {
   const later = () => { if (!waiting) waiting = setTimeout(() => { waiting = 0; refresh().catch(() => {}); }, 150); };
   let source = null;
   const lost = () => {
-    if (!trouble) trouble = setTimeout(() => say("The connection is interrupted. What is shown may be old."), 5000);
+    if (!trouble) trouble = setTimeout(() => say("The connection is interrupted. What is shown may be old."), 4000);
     // A browser tries again by itself unless the answer was no stream.
-    if (source?.readyState === EventSource.CLOSED) { source = null; setTimeout(probe, 3000); }
+    if (source?.readyState === EventSource.CLOSED) { source = null; setTimeout(probe, 2000); }
   };
   const probe = async () => {
     if (document.hidden || source) return;
@@ -124,6 +124,9 @@ document.addEventListener("submit", (event) => {
   if (button && !event.defaultPrevented && event.target.method === "post") setTimeout(() => { button.disabled = true; }, 0);
 });
 addEventListener("pageshow", () => { for (const button of document.querySelectorAll("button[disabled]:not([data-off])")) button.disabled = false; });
+
+// On a phone the menu is one line, which may begin before this page.
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 for (const control of document.querySelectorAll("[data-submits]")) control.addEventListener("change", () => control.form.requestSubmit());
 
