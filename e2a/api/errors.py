@@ -31,6 +31,14 @@ _CODES = {
     503: "unavailable",
 }
 
+#: What Python before 3.13 still calls by the names of RFC 7231 and RFC 4918.
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
+
+def phrase(status: int) -> str:
+    """What a status is called (RFC 9110 section 15), with every Python."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
 
 def wants_problem(accept: str | None) -> bool:
     """Whether an ``Accept`` header names ``application/problem+json`` and not with weight 0 (RFC 9110 12.5.1)."""
@@ -63,8 +71,7 @@ def failure(
     extra = dict(headers or {})
     if not problem:
         return Reply(f"{line}\n".encode(), status, extra, "text/plain; charset=utf-8")
-    title = HTTPStatus(status).phrase
-    document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    document: dict[str, Any] = {"type": "about:blank", "title": phrase(status), "status": status}
     document["code"] = code or _CODES.get(status, "error")
     document["detail"] = line
     if field is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,7 +13,7 @@ from e2a.core.rules.limits import COUNTED_BY
 from e2a.core.rules.permissions import PUBLIC, SELF
 from e2a.core.rules.signin import SESSION_COOKIE
 
-from .errors import PROBLEM
+from .errors import PROBLEM, phrase
 from .models import Problem
 from .routing import Route
 
@@ -122,7 +121,7 @@ def document(routes: Iterable[Route], *, version: str, server: str) -> dict[str,
             },
             "responses": {
                 str(status): {
-                    "description": HTTPStatus(status).phrase,
+                    "description": phrase(status),
                     "content": {
                         "text/plain": {"schema": {"type": "string"}},
                         PROBLEM: {"schema": {"$ref": _REF.format(model="Problem")}},
@@ -200,7 +199,7 @@ def _operation(route: Route, refs: Any) -> dict[str, Any]:
         operation["x-rate-limit"] = {"name": route.limit, "counted_by": COUNTED_BY[route.limit]}
     answers: dict[str, Any] = {}
     for status, model in sorted(route.answers.items()):
-        answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        answer: dict[str, Any] = {"description": phrase(status)}
         if route.limit is not None:
             answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMIT_HEADERS}
         if model is not None:

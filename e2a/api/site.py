@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -29,6 +28,8 @@ from twisted.web.server import Request, Site
 
 from e2a.core.ids import RandomBytes
 from e2a.flows.reviewlinks import network_of
+
+from .errors import phrase
 
 #: Seconds without a request in progress, after which a connection is closed.
 IDLE_SECONDS = 75.0
@@ -71,7 +72,7 @@ class CappedRequest(Request):
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         # Twisted has no words for 422 and 429.
-        super().setResponseCode(code, message or HTTPStatus(code).phrase.encode("ascii"))
+        super().setResponseCode(code, message or phrase(code).encode("ascii"))
 
 
 class Channel(http.HTTPChannel):

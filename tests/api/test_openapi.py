@@ -198,6 +198,10 @@ class GenerationTests(SynchronousTestCase):
         shared = self.document["components"]["responses"]["409"]["content"]
         self.assertEqual(set(shared), {"text/plain", "application/problem+json"})
 
+    def test_phrases(self) -> None:
+        """Statuses are called what RFC 9110 calls them, which not every Python does."""
+        self.assertEqual(self.document["components"]["responses"]["413"]["description"], "Content Too Large")
+
     def test_permission(self) -> None:
         """The permission that an operation needs is named."""
         self.assertIn("agents:write", self.operation["description"])

@@ -87,7 +87,7 @@ export interface ListenOptions {
 }
 
 export interface ParseOptions {
-  /** The request's headers: then the Standard Webhooks signature over the whole body must be right as well. */
+  /** The request's headers: then it is the Standard Webhooks signature over the whole body that must be right. */
   headers?: WebhookHeaders;
 }
 
@@ -130,10 +130,12 @@ export class E2AClient {
   async parseWebhook(body: WebhookBody, secret?: Secrets, options: ParseOptions = {}): Promise<InboundEmail> {
     const secrets = secretsOf(secret);
     const { headers } = options;
-    if (headers && !(await verifyWebhook(headers, octetsOf(body), secrets))) {
-      throw new WebhookVerificationError("webhook signature verification failed");
+    if (headers) {
+      const whole = await verifyWebhook(headers, octetsOf(body), secrets);
+      if (!whole) throw new WebhookVerificationError("webhook signature verification failed");
+      return InboundEmail.fromPayload(payloadOf(body), this, true);
     }
-    const email = await InboundEmail.fromPayload(payloadOf(body), this, headers !== undefined);
+    const email = await this.parse(body);
     if (!email.verifySignature(secrets)) throw new WebhookVerificationError();
     return email;
   }

@@ -3818,7 +3818,7 @@ export interface components {
                 "text/plain": string;
             };
         };
-        /** @description Request Entity Too Large */
+        /** @description Content Too Large */
         413: {
             headers: {
                 [name: string]: unknown;
@@ -3828,7 +3828,7 @@ export interface components {
                 "text/plain": string;
             };
         };
-        /** @description Unprocessable Entity */
+        /** @description Unprocessable Content */
         422: {
             headers: {
                 [name: string]: unknown;
