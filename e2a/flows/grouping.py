@@ -23,6 +23,15 @@ MOST = 100
 OCTETS = 2 * 2**20
 
 
+#: Makes a call at the reactor's next turn: what arrives in this one belongs together.
+Soon = Callable[[Callable[[], None]], object]
+
+
+def at_once(call: Callable[[], None]) -> None:
+    """A ``Soon`` that does not wait."""
+    call()
+
+
 def _unmarked(item: Any) -> Iterable[Hashable]:
     return ()
 
@@ -34,6 +43,7 @@ def _weightless(item: Any) -> int:
 class Grouped(Generic[K, V]):
     """:param work: answers a group in one transaction: for each item, in order, its value or the error that is its own.
         What it raises is everybody's, and then nothing was done.
+    :param soon: starts a group.
     :param apart: no two items of a group have one of these in common.
     :param size: an item's octets; a group that has ``OCTETS`` takes no further one.
     """
@@ -43,11 +53,12 @@ class Grouped(Generic[K, V]):
     def __init__(
         self,
         work: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]],
+        soon: Soon = at_once,
         *,
         apart: Callable[[K], Iterable[Hashable]] = _unmarked,
         size: Callable[[K], int] = _weightless,
     ) -> None:
-        self._work, self._apart, self._size = work, apart, size
+        self._work, self._soon, self._apart, self._size = work, soon, apart, size
         self._waiting: deque[tuple[K, Deferred[V]]] = deque()
         self._under_way = False
 
@@ -65,9 +76,12 @@ class Grouped(Generic[K, V]):
     def _pump(self) -> None:
         if self._waiting and not self._under_way:
             self._under_way = True
-            Deferred.fromCoroutine(self._run(self._take())).addErrback(
-                lambda failure: self._log.failure("grouping", failure)
-            )
+            self._soon(self._start)
+
+    def _start(self) -> None:
+        Deferred.fromCoroutine(self._run(self._take())).addErrback(
+            lambda failure: self._log.failure("grouping", failure)
+        )
 
     def _take(self) -> list[tuple[K, Deferred[V]]]:
         group: list[tuple[K, Deferred[V]]] = []

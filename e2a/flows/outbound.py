@@ -28,6 +28,7 @@ from e2a.store.retention import forget_raws
 from e2a.store.rows import Cursor
 
 from .composing import Composer, Prepared, Recipients, Senders, Target
+from .grouping import Soon, at_once
 from .handover import Delegated, Full, HandOver, Missed, nobody_delegates, nobody_is_full
 from .inbound import RETENTION
 from .outcomes import Outcomes, Submitted, load_submitted
@@ -59,6 +60,7 @@ class Outbound:
     :param quotas: what every organisation may have unless it has quotas of its own.
     :param full: which recipients of this deployment have no room for a message.
     :param held: told of every message that is held; may be set later.
+    :param soon: see ``Grouped``.
     :param kept: how long messages are kept.
     """
 
@@ -83,6 +85,7 @@ class Outbound:
         full: Full = nobody_is_full,
         delegated: Delegated = nobody_delegates,
         held: Held = nobody_reviews,
+        soon: Soon = at_once,
         kept: timedelta = RETENTION,
     ) -> None:
         self._outcomes = outcomes
@@ -104,7 +107,7 @@ class Outbound:
         self._usage = usage
         self.held = held
         self._submissions = Submissions(
-            database, self._release, self._hold, delegated, limit=limit, quotas=quotas or rules.Quotas()
+            database, self._release, self._hold, delegated, limit=limit, quotas=quotas or rules.Quotas(), soon=soon
         )
         #: Whether the deployment itself can write to people.
         self.sends_system_mail = reaches_people and bool(sender_domain)

@@ -17,7 +17,7 @@ from e2a.core.rules.limits import Allowance
 from e2a.store import outbound as store
 from e2a.store.rows import Cursor
 
-from .grouping import Grouped
+from .grouping import Grouped, Soon, at_once
 from .ports import Transactions
 
 #: Statuses that a message leaves by itself, soon.
@@ -52,14 +52,16 @@ async def _load(cur: Cursor, message_ids: Sequence[str]) -> dict[str, Submitted]
 class Outcomes:
     """Fed by ``store.listener``: ``changed`` takes notifications of ``e2a_changed``, ``gap`` its return after a
     loss.
+
+    :param soon: see ``Grouped``.
     """
 
-    def __init__(self, database: Transactions, clock: IReactorTime) -> None:
+    def __init__(self, database: Transactions, clock: IReactorTime, soon: Soon = at_once) -> None:
         self._database = database
         self._clock = clock
         self._watches: dict[str, set[Watch]] = {}
         self._patient = True
-        self._reading: Grouped[str, Submitted | None] = Grouped(self._read)
+        self._reading: Grouped[str, Submitted | None] = Grouped(self._read, soon)
 
     def watch(self, message_id: str) -> Watch:
         """Hear of every change from now on, until the ``with`` block ends. Begin before the message is committed."""

@@ -20,7 +20,7 @@ from e2a.store import outbox, rawmail
 from e2a.store.outbox import Held, Job, Outcome
 from e2a.store.rows import Cursor
 
-from .grouping import Grouped
+from .grouping import Grouped, Soon, at_once
 from .ports import Cpu, Metrics, Now, Transactions, Transmission, Upstream
 
 __all__ = ["LEASE", "Claim", "Held", "Lease", "Outcome", "SendingFlow"]
@@ -80,6 +80,7 @@ class SendingFlow:
     :param policy: what follows a lost final answer.
     :param monotonic: seconds on a clock that nobody sets and that runs while the process is stopped.
     :param random: uniform in [0, 1), for jitter.
+    :param soon: see ``Grouped``.
     """
 
     _log = Logger()
@@ -99,12 +100,13 @@ class SendingFlow:
         now: Now,
         monotonic: Now,
         random: Callable[[], float],
+        soon: Soon = at_once,
     ) -> None:
         self._database, self._upstream, self._sign, self._envelope = database, upstream, sign, envelope
         self._cpu, self._metrics = cpu, metrics
         self._direct, self._policy, self._usage = direct, policy, usage
         self._now, self._monotonic, self._random = now, monotonic, random
-        self._beginning: Grouped[Lease, bool] = Grouped(self._begin_all)
+        self._beginning: Grouped[Lease, bool] = Grouped(self._begin_all, soon)
 
     # --- claiming -----------------------------------------------------------------------------------------------------
 
@@ -301,7 +303,7 @@ def _domain(address: str) -> str:
 
 def _with_crlf(raw: bytes) -> bytes:
     """SMTP knows no other line end (RFC 5321 2.3.8), and servers that take a bare one for a line end can be tricked."""
-    if _BARE.search(raw) is None:
+    if raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r"):
         return raw
     return _BARE.sub(b"\r\n", raw)
 

@@ -21,7 +21,7 @@ from e2a.store.database import Undone
 from e2a.store.rows import Cursor
 
 from .composing import Prepared
-from .grouping import Grouped
+from .grouping import Grouped, Soon
 from .handover import Delegated
 from .outcomes import Submitted, load_submitted
 from .ports import Transactions
@@ -72,6 +72,7 @@ _Answers = dict[str, Submitted | Exception]
 class Submissions:
     """:param limit: how many messages one agent may send.
     :param quotas: what every organisation may have unless it has quotas of its own.
+    :param soon: see ``Grouped``.
     """
 
     def __init__(
@@ -83,11 +84,12 @@ class Submissions:
         *,
         limit: rules.Limit,
         quotas: rules.Quotas,
+        soon: Soon,
     ) -> None:
         self._database = database
         self._release, self._hold, self._delegated = release, hold, delegated
         self._limit, self._quotas = limit, quotas
-        self._grouped = Grouped(self._store_group, apart=Submission.marks, size=Submission.octets)
+        self._grouped = Grouped(self._store_group, soon, apart=Submission.marks, size=Submission.octets)
 
     async def store(self, one: Submission) -> Submitted:
         """Store a message, or find what the same request stored before.

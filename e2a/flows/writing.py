@@ -20,7 +20,7 @@ from e2a.store import agents, idempotency, messages, rawmail
 from e2a.store.rows import Cursor
 
 from .composing import INLINE_BYTES
-from .grouping import Grouped
+from .grouping import Grouped, Soon, at_once
 from .outbound import Outbound
 from .outcomes import Submitted
 from .ports import Cpu, Transactions
@@ -51,14 +51,18 @@ class _Question:
 
 
 class Writing:
-    """:param operator: the operator's mailbox, which is never chosen by itself."""
+    """:param operator: the operator's mailbox, which is never chosen by itself.
+    :param soon: see ``Grouped``.
+    """
 
-    def __init__(self, database: Transactions, outbound: Outbound, cpu: Cpu, *, operator: str) -> None:
+    def __init__(
+        self, database: Transactions, outbound: Outbound, cpu: Cpu, *, operator: str, soon: Soon = at_once
+    ) -> None:
         self._database = database
         self._outbound = outbound
         self._cpu = cpu
         self._operator = operator
-        self._senders: Grouped[_Question, Agent | Submitted] = Grouped(self._find_senders)
+        self._senders: Grouped[_Question, Agent | Submitted] = Grouped(self._find_senders, soon)
 
     async def send(
         self,

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from ..core.rules.sending import UnknownPolicy
@@ -64,6 +65,7 @@ def way_out(ground: Ground) -> WayOut | None:
         now=time.time,
         monotonic=time.monotonic,
         random=random.random,
+        soon=partial(reactor.callLater, 0),
     )
     worker = Outbox(flow, reactor, total=total, per_destination=per_destination)
     ground.metrics.gauge("outbox_attempts_running", lambda: worker.in_flight, "messages being sent")

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from ..core.mail.conversations import ConversationMac
 from ..flows.bootstrap import OPERATOR, operator_address
@@ -32,7 +33,8 @@ class Desk:
 def desk(ground: Ground) -> Desk:
     """Everything between a request to send and the outbox."""
     settings, own, database, limits = ground.settings, ground.own, ground.database, ground.limiting
-    outcomes = Outcomes(database, ground.reactor)
+    soon = partial(ground.reactor.callLater, 0)
+    outcomes = Outcomes(database, ground.reactor, soon)
     outbound = Outbound(
         database,
         ground.directory,
@@ -52,6 +54,7 @@ def desk(ground: Ground) -> Desk:
         full=limits.storage.full,
         delegated=delegated,
         kept=timedelta(days=settings.retention.message_days),
+        soon=soon,
     )
     resending = Resending(
         database,
@@ -61,5 +64,5 @@ def desk(ground: Ground) -> Desk:
         quotas=limits.quotas,
         delegated=delegated,
     )
-    writing = Writing(database, outbound, ground.cpu, operator=operator_address(own))
+    writing = Writing(database, outbound, ground.cpu, operator=operator_address(own), soon=soon)
     return Desk(outcomes, outbound, writing, resending)

@@ -51,6 +51,20 @@ class GroupedTests(SynchronousTestCase):
         self.end()
         self.assertEqual([self.successResultOf(one) for one in (second, third)], ["B", "C"])
 
+    def test_soon(self) -> None:
+        """What is asked before a group starts is in it, the very first one too."""
+        calls: list[Callable[[], None]] = []
+        self.grouped = Grouped(self.work, calls.append)
+        self.ask("a", "b")
+        self.assertEqual((self.groups, len(calls)), ([], 1))
+        self.ask("c")
+        calls.pop()()
+        self.assertEqual(self.groups, [["a", "b", "c"]])
+        self.ask("d")
+        self.end()
+        calls.pop()()
+        self.assertEqual(self.groups[1:], [["d"]])
+
     def test_apart(self) -> None:
         """What must stay apart goes into the next groups, in order."""
         self.ask("-", "a1", "b1", "a2", "c1", "a3", "b2")
