@@ -20,7 +20,9 @@ from .ports import Changed, Now, Transactions, nobody
 from .scope import find_agent
 from .secrets import DEFAULT_NAME, make_secret
 
+#: Keys of an organisation, and of a member who manages no keys and gets them by ``e2a login``; expired ones left out.
 MOST_KEYS = 1000
+MOST_OWN_KEYS = 50
 
 
 async def make_user(
@@ -155,8 +157,11 @@ class Accounts:
                 raise _no_such_agent()
             if not found.label.startswith(label_prefix or ""):
                 raise BadRequest("the agent's label does not begin with label_prefix", field="label_prefix")
-        if await keys.count_keys(cur, organisation_id) >= MOST_KEYS:
+        live, own = await keys.count_keys(cur, organisation_id, principal.user_id)
+        if live >= MOST_KEYS:
             raise Conflict(f"an account can have at most {MOST_KEYS} keys; revoke some first")
+        if own >= MOST_OWN_KEYS and may(principal, "keys:write") == "no":
+            raise Conflict(f"you can have at most {MOST_OWN_KEYS} keys; revoke some first")
         key, text = await make_key(
             cur,
             organisation_id,
@@ -168,7 +173,7 @@ class Accounts:
             label_prefix=label_prefix,
             expires_at=expires_at,
         )
-        await audit.record(cur, principal, "key.created", "key", key.id, **_described(key))
+        await audit.record(cur, principal, "key.created", "key", key.id, **described(key))
         return key, text
 
     async def _lifetime(
@@ -206,7 +211,7 @@ class Accounts:
         revoked = await keys.revoke_key(cur, _reach(principal), key_id)
         if revoked is None:
             raise NotFound
-        await audit.record(cur, principal, "key.revoked", "key", key_id, **_described(revoked))
+        await audit.record(cur, principal, "key.revoked", "key", key_id, **described(revoked))
 
 
 def _reach(principal: Principal) -> keys.Reach:
@@ -240,7 +245,7 @@ def _inherited(own: str | None, wanted: str | None) -> str | None:
     return prefix
 
 
-def _described(key: ApiKey) -> dict[str, Any]:
+def described(key: ApiKey) -> dict[str, Any]:
     """A key in the words of the audit log."""
     return {
         "prefix": key.key_prefix,

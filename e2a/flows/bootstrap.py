@@ -10,22 +10,24 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from e2a.core import ids
-from e2a.core.entities import User
+from e2a.core.entities import Principal, User
 from e2a.core.errors import BadRequest, Conflict
 from e2a.core.mail.addresses import AddressError, match_path
 from e2a.core.rules.domains import OwnNames
 from e2a.core.rules.permissions import ALL_PERMISSIONS
 from e2a.core.trust.sealing import Sealer
-from e2a.store import agents, domains, organisations, users
+from e2a.store import agents, audit, domains, organisations, users
 from e2a.store.rows import Cursor
 
-from .accounts import make_key, make_user
+from .accounts import described, make_key, make_user
 from .masterkey import require_readable
 from .ports import Transactions
 from .secrets import DEFAULT_NAME, make_secret
 
 #: The organisation that owns the operator's mailbox.
 OPERATOR = "org_operator"
+#: Who did what the server's own command did, for the audit log.
+BY = "e2a bootstrap"
 
 _log = Logger()
 
@@ -105,10 +107,17 @@ async def _bootstrap(
     organisation = await organisations.organisation_of(cur, user.id)
     if organisation is None:
         raise Conflict("this user belongs to no organisation")
+    # Whoever runs the command on the server has shown nobody who they are.
+    operator = Principal(organisation.id, "", frozenset())
+    if new:
+        await audit.record(cur, operator, "user.created", "user", user.id, by=BY)
     if not (new or another):
         return user, ""
-    _, key = await make_key(cur, organisation.id, user.id, name="bootstrap", permissions=ALL_PERMISSIONS, random=random)
-    return user, key
+    key, text = await make_key(
+        cur, organisation.id, user.id, name="bootstrap", permissions=ALL_PERMISSIONS, random=random
+    )
+    await audit.record(cur, operator, "key.created", "key", key.id, by=BY, **described(key))
+    return user, text
 
 
 def _mailbox(text: str) -> str:

@@ -268,6 +268,11 @@ class SignIn:
 async def make_link(cur: Cursor, user_id: str, now: datetime, random: ids.RandomBytes) -> str:
     """The token of a link that signs this user in once, within the next quarter of an hour; stored as a hash only."""
     token = ids.token(random)
+    organisation = await organisations.organisation_of(cur, user_id)
+    if organisation is not None:
+        # Whoever asks for it on the server has shown nobody who they are.
+        operator = Principal(organisation.id, "", frozenset())
+        await audit.record(cur, operator, "link.created", "user", user_id, minutes=LINK_MINUTES)
     await signin.add_link(cur, apikeys.digest(token), user_id, now, now + timedelta(minutes=LINK_MINUTES))
     return token
 

@@ -23,7 +23,10 @@ _ADD = f"""
          created_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING {_COLUMNS}
 """
-_COUNT = "SELECT count(*) AS live FROM api_keys WHERE organisation_id = %s AND revoked_at IS NULL"
+_COUNT = """
+    SELECT count(*) AS live, count(*) FILTER (WHERE user_id = %s) AS own FROM api_keys
+    WHERE organisation_id = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
 # Another key is within reach of a restricted one when it reaches no further: bound to an agent that the first one sees,
 # or limited to labels that begin as the first one's do. Who manages no keys reaches those of one maker, or one key.
 _WITHIN = """
@@ -135,10 +138,11 @@ async def add_key(
     return await one(cur, _ADD, values, _load)
 
 
-async def count_keys(cur: Cursor, organisation_id: str) -> int:
-    """Keys that are not revoked."""
-    await cur.execute(_COUNT, (organisation_id,))
-    return int(cur.fetchone().live)
+async def count_keys(cur: Cursor, organisation_id: str, user_id: str) -> tuple[int, int]:
+    """Keys that are neither revoked nor expired: all, and those of this maker."""
+    await cur.execute(_COUNT, (user_id, organisation_id))
+    row = cur.fetchone()
+    return int(row.live), int(row.own)
 
 
 async def list_keys(cur: Cursor, reach: Reach) -> list[ApiKey]:

@@ -238,6 +238,23 @@ class KeyTests(DatabaseTestCase):
         self.assertEqual(len(failed), 2)
         await self.accounts.revoke_key(self.owner, (await self.accounts.list_keys(self.owner))[0].id)
         await self.accounts.create_key(self.owner)
+        await self.refused(Conflict, self.owner)
+        await execute(self.db, "UPDATE api_keys SET expires_at = now() - interval '1 day'")
+        await self.accounts.create_key(self.owner)
+
+    async def test_cap_of_a_member(self) -> None:
+        """A member who signs in on the command line again and again does not use up the organisation's keys."""
+        self.patch(module, "MOST_OWN_KEYS", 2)
+        other = await make_tenant(self.db, "other")
+        scope = self.owner.organisation_id, other.user_id
+        await execute(self.db, "INSERT INTO memberships VALUES (%s, %s, 'member')", *scope)
+        member = replace(other, organisation_id=scope[0], session_id="ses_1", permissions=ROLE_PERMISSIONS["member"])
+        for _ in range(3):
+            await self.accounts.create_key(self.owner)
+        made = [(await self.accounts.create_key(member))[0] for _ in range(2)]
+        await self.refused(Conflict, member)
+        await self.accounts.revoke_key(member, made[0].id)
+        await self.accounts.create_key(member)
 
 
 class UserTests(DatabaseTestCase):
@@ -268,6 +285,18 @@ class BootstrapTests(DatabaseTestCase):
         self.assertNotEqual(second.organisation_id, OPERATOR)
         (row,) = await rows(self.db, "SELECT organisation_id FROM agents WHERE id = %s", OPERATOR_MAILBOX)
         self.assertEqual(row.organisation_id, first.organisation_id)
+
+    async def test_audited(self) -> None:
+        """What the command on the server makes is in the log of whom it is for, and by nobody who has signed in."""
+        first = await self.bootstrap("first@people.test")
+        await self.bootstrap("first@people.test")
+        lines = await rows(
+            self.db, "SELECT organisation_id, user_id, action, resource_id, detail FROM audit_events ORDER BY at, id"
+        )
+        self.assertEqual([line.action for line in lines], ["user.created", "key.created", "key.created"])
+        self.assertEqual({(line.organisation_id, line.user_id) for line in lines}, {(OPERATOR, None)})
+        self.assertEqual((lines[0].resource_id, lines[1].resource_id), (first.user_id, first.key_id))
+        self.assertEqual({line.detail["by"] for line in lines}, {"e2a bootstrap"})
 
     async def test_again(self) -> None:
         """The same user in whatever case gets one more key and stays who they are."""

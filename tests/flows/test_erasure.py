@@ -159,7 +159,9 @@ class ErasureTests(DatabaseTestCase):
         owner = Principal(OPERATOR, user.id, frozenset())
         counts = await self.erase(owner)
         self.assertEqual((counts["agents_deleted"], counts["messages_deleted"]), (0, 1))
-        self.assertEqual(await holding(self.db, user.id, "first@people.test"), {})
+        self.assertEqual(await holding(self.db, "first@people.test"), {})
+        # The operator's log says as an id who was made there.
+        self.assertEqual(await holding(self.db, user.id), {"audit_events": 1})
         self.assertEqual(await self.receive(OPERATOR_MAILBOX, "two"), Outcome.STORED)
         secrets = await rows(self.db, "SELECT 1 AS n FROM signing_secrets WHERE organisation_id = %s", OPERATOR)
         self.assertEqual(len(secrets), 1)

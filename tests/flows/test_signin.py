@@ -250,7 +250,8 @@ class AccountTests(Case):
         principal = await self.me(await self.sign_in())
         self.assertEqual((principal.user_id, principal.organisation_id), (user.id, OPERATOR))
         self.assertEqual((await self.sessions.user(principal)).name, "Ana")
-        self.assertEqual(await self.audit(), [("identity.linked", "ok"), ("session.opened", "ok")])
+        wanted = ("user.created", "key.created", "identity.linked", "session.opened")
+        self.assertEqual(await self.audit(), [(action, "ok") for action in wanted])
 
     async def test_no_takeover(self) -> None:
         """Another subject of the same provider with the same address is refused, which the owner can read."""
@@ -404,8 +405,14 @@ class LinkTests(Case):
         token = await self.db.run("link", new)
         self.clock.advance(900)
         await self.refused(LinkGone, self.signin.use(token, ORIGIN))
-        (line,) = await rows(self.db, "SELECT detail FROM audit_events")
-        self.assertEqual(line.detail, {"via": "link"})
+        lines = await rows(
+            self.db,
+            "SELECT action, user_id, detail FROM audit_events WHERE organisation_id = %s ORDER BY id",
+            owner.organisation_id,
+        )
+        made = ("link.created", None, {"minutes": 15})
+        used = ("session.opened", owner.user_id, {"via": "link"})
+        self.assertEqual([tuple(line) for line in lines], [made, used, made])
 
 
 class HandOffTests(Case):
