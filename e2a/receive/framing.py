@@ -11,12 +11,10 @@ Stock ``twisted.mail.smtp`` lends its place in the class tree; framing, commands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
-from types import coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -191,22 +189,35 @@ class Framing(smtp.ESMTP):
     def _ask(self, question: Coroutine[Any, Any, Any], answered: Callable[[Any], bytes | None]) -> bytes | None:
         """Run a coroutine and reply with what ``answered`` makes of its result, or of the Exception that it raised.
 
-        A coroutine that finishes at once, as an answer from a cache does, costs no Deferred: its reply is returned.
-        Else None is returned, and the reply is sent when it is there. ``answered`` is called even if the session has
-        ended before.
+        A coroutine that finishes at once, as an answer from a cache does, has its reply returned. Else the answer is
+        None, and the reply is sent when it is there. ``answered`` is called even if the session has ended before.
         """
         try:
-            first = question.send(None)
+            awaited = question.send(None)
         except StopIteration as stop:
             return answered(stop.value)
         except Exception as error:
             return answered(error)
         self._waiting = True
-        result = Deferred.fromCoroutine(_continued(question, first))
-        result.addErrback(lambda failure: failure.value)
-        result.addCallback(self._resume, answered)
-        result.addErrback(self._broken)
+        awaited.addBoth(self._go_on, question, answered)
         return None
+
+    def _go_on(self, _: object, question: Coroutine[Any, Any, Any], answered: Callable[[Any], bytes | None]) -> None:
+        """What a coroutine awaits is there, and it fetches it itself: for one message after the other this is all that
+        ``Deferred.fromCoroutine`` would do."""
+        try:
+            awaited = question.send(None)
+        except StopIteration as stop:
+            result = stop.value
+        except Exception as error:
+            result = error
+        else:
+            awaited.addBoth(self._go_on, question, answered)
+            return
+        try:
+            self._resume(result, answered)
+        except Exception:
+            self._broken()
 
     def _resume(self, result: Any, answered: Callable[[Any], bytes | None]) -> None:
         self._waiting = False
@@ -224,28 +235,7 @@ class Framing(smtp.ESMTP):
         if self._replies and not self._closing:
             self._flush()
 
-    def _broken(self, failure: Failure) -> None:
-        self._log.failure("SMTP session broke", failure)
+    def _broken(self) -> None:
+        self._log.failure("SMTP session broke")
         if not self._closing:
             self._close(replies.LOCAL_ERROR)
-
-
-@coroutine
-def _continued(question: Coroutine[Any, Any, Any], waiting_for: Any) -> Generator[Any, Any, Any]:
-    """The rest of a coroutine that has already run up to the first thing it awaits."""
-    while True:
-        try:
-            value = yield waiting_for
-        except GeneratorExit:
-            question.close()
-            raise
-        except BaseException as error:
-            try:
-                waiting_for = question.throw(error)
-            except StopIteration as stop:
-                return stop.value
-        else:
-            try:
-                waiting_for = question.send(value)
-            except StopIteration as stop:
-                return stop.value

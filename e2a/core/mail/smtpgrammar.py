@@ -42,7 +42,10 @@ class Reply:
     @property
     def wire(self) -> bytes:
         """The octets to send. Whatever is not printable ASCII in the text becomes a question mark."""
-        text = _UNPRINTABLE.sub("?", self.text)[:450]
+        text = self.text
+        if not (text.isascii() and text.isprintable()):
+            text = _UNPRINTABLE.sub("?", text)
+        text = text[:450]
         enhanced = f"{self.enhanced} " if self.enhanced else ""
         return f"{self.code} {enhanced}{text}\r\n".encode("ascii")
 
