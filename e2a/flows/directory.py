@@ -7,14 +7,11 @@ second, so that a new agent or key works at once even when its notification is l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
-from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from e2a.core.entities import Principal, Recipient
@@ -24,105 +21,17 @@ from e2a.core.trust import apikeys
 from e2a.store import agents, keys
 from e2a.store.keys import Held
 
+from .answers import MISS, Answers, Miss
 from .ports import Now, Transactions
 
-#: Seconds for which "there is none" is believed.
-NEGATIVE_SECONDS = 1.0
 #: Questions about addresses under way at a time, and addresses in one of them. What is asked meanwhile shares the next.
 QUESTIONS = 2
 ADDRESSES = 200
 #: Local parts that reach the operator on every hosted domain unless an agent has the very address (RFC 2142).
 OPERATOR_NAMES = frozenset({"postmaster", "abuse"})
 
-V = TypeVar("V")
-
-
-class Miss(Enum):
-    """The cache cannot answer; ask with ``await``."""
-
-    MISS = "miss"
-
-
-MISS = Miss.MISS
-
-
-class _Cache(Generic[V]):
-    """Answers by key, None for "there is none", with one question per key under way at a time."""
-
-    _log = Logger()
-
-    def __init__(self, now: Now, seconds: float, capacity: int) -> None:
-        self._now = now
-        self._seconds = seconds
-        self._capacity = capacity
-        self._found: dict[Any, tuple[float, V]] = {}
-        # Apart, so that a flood of questions about what is not there pushes out nothing that is.
-        self._absent: dict[Any, float] = {}
-        self._loading: dict[Any, list[Deferred[V | None]]] = {}
-
-    def get(self, key: Any) -> V | Miss | None:
-        entry = self._found.get(key)
-        if entry is not None:
-            return entry[1] if self._now() < entry[0] else MISS
-        return None if self._now() < self._absent.get(key, 0.0) else MISS
-
-    async def load(self, key: Any, fetch: Callable[[], Coroutine[Any, Any, V | None]]) -> V | None:
-        """The answer of ``fetch``, shared with whoever asks for the same key meanwhile."""
-        waiter: Deferred[V | None] = Deferred()
-        waiting = self._loading.get(key)
-        if waiting is not None:
-            waiting.append(waiter)
-        else:
-            self._loading[key] = waiting = [waiter]
-            # On its own: a caller who leaves must not take the answer away from the others.
-            Deferred.fromCoroutine(self._fetch(key, fetch, waiting)).addErrback(
-                lambda failure: self._log.failure("directory", failure)
-            )
-        return await waiter
-
-    async def _fetch(
-        self, key: Any, fetch: Callable[[], Coroutine[Any, Any, V | None]], waiting: list[Deferred[V | None]]
-    ) -> None:
-        try:
-            answer = await fetch()
-        except Exception as error:
-            self._settled(key, waiting)
-            for waiter in waiting:
-                waiter.errback(error if isinstance(error, E2AError) else Failure())
-            return
-        # Dropped while it was asked: those who wait may have the answer, nobody after them.
-        if self._settled(key, waiting):
-            self._put(key, answer)
-        for waiter in waiting:
-            waiter.callback(answer)
-
-    def _settled(self, key: Any, waiting: list[Deferred[V | None]]) -> bool:
-        if self._loading.get(key) is not waiting:
-            return False
-        del self._loading[key]
-        return True
-
-    def _put(self, key: Any, answer: V | None) -> None:
-        self._found.pop(key, None)
-        self._absent.pop(key, None)
-        entries: dict[Any, Any] = self._absent if answer is None else self._found
-        if len(entries) >= self._capacity:
-            del entries[next(iter(entries))]
-        now = self._now()
-        entries[key] = now + NEGATIVE_SECONDS if answer is None else (now + self._seconds, answer)
-
-    def drop(self, concerns: Callable[[Any, V | None], bool]) -> None:
-        """Forget every answer, and distrust every one under way, for which ``concerns(key, answer)`` holds."""
-        for key in [key for key, (_, answer) in self._found.items() if concerns(key, answer)]:
-            del self._found[key]
-        for entries in (self._absent, self._loading):
-            for key in [key for key in entries if concerns(key, None)]:
-                del entries[key]
-
-    def clear(self) -> None:
-        self._found.clear()
-        self._absent.clear()
-        self._loading.clear()
+#: What every key that nobody holds is about: it may have been made.
+_NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +61,8 @@ class Directory:
         self._database = database
         self._now = now
         self._operator = operator
-        self._recipients: _Cache[str] = _Cache(now, recipient_seconds, capacity)
-        self._keys: _Cache[_Holder] = _Cache(now, key_seconds, capacity)
+        self._recipients: Answers[str] = Answers(now, recipient_seconds, capacity, _about_recipient)
+        self._keys: Answers[_Holder] = Answers(now, key_seconds, capacity, _about_key)
         self._used: dict[str, float] = {}
         self._wanted: list[tuple[str, Deferred[str | None]]] = []
         self._questions = 0
@@ -282,18 +191,35 @@ class Directory:
         """Take in a notification of ``e2a_changed``."""
         kind, _, changed = payload.partition(" ")
         if kind == "agent":
-            self._recipients.drop(lambda key, agent: changed in (key, agent) or split_tag(key)[0] == changed)
-            # Keys bound to an agent go with it.
-            self._keys.drop(lambda _, holder: holder is None or holder.principal.agent_id == changed)
+            self._recipients.changed(changed)
         elif kind == "domain":
-            self._recipients.drop(lambda key, _: split(key)[1] == changed)
-        elif kind == "key":
-            self._keys.drop(lambda _, holder: holder is None or holder.key_id == changed)
+            self._recipients.changed(_domain(changed))
+        if kind in ("agent", "key"):
+            # Keys bound to an agent go with it.
+            self._keys.changed((kind, changed))
+            self._keys.changed(_NOBODY)
 
     def clear(self) -> None:
         """Forget everything: notifications may have been missed."""
         self._recipients.clear()
         self._keys.clear()
+
+
+def _about_recipient(address: str, agent_id: str | None) -> tuple[Hashable, ...]:
+    """The address, the agent that its tag is cut from, the domain, and the agent that answers for it."""
+    base, domain = split_tag(address)[0], split(address)[1]
+    return tuple({address, base, agent_id or base, _domain(domain)})
+
+
+def _domain(name: str) -> str:
+    """The subject, which is no address."""
+    return f"@{name}"
+
+
+def _about_key(digest: bytes, holder: _Holder | None) -> tuple[Hashable, ...]:
+    if holder is None:
+        return (_NOBODY,)
+    return ("key", holder.key_id), ("agent", holder.principal.agent_id)
 
 
 def principal_of(held: Held) -> Principal:

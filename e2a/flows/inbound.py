@@ -20,8 +20,9 @@ from e2a.core.mail.trace import trace_header
 from e2a.core.trust.verdict import Verdict
 from e2a.store.intake import IntakeMail, IntakeRow, Outcome
 
+from .answers import MISS
 from .bounces import Bounces
-from .directory import MISS, Directory
+from .directory import Directory
 from .intake import ALONE_BYTES, GroupIntake
 from .ports import Cpu, Metrics, Now
 from .quotas import Storage

@@ -16,8 +16,9 @@ from e2a.core.errors import NotFound, Unauthenticated, Unavailable
 from e2a.core.rules.permissions import ALL_PERMISSIONS, ROLE_PERMISSIONS
 from e2a.core.trust import apikeys
 from e2a.flows.accounts import Accounts, make_key
+from e2a.flows.answers import MISS
 from e2a.flows.bootstrap import OPERATOR
-from e2a.flows.directory import MISS, Directory
+from e2a.flows.directory import Directory
 from e2a.store import agents, erasure, keys
 from tests.support.postgres import ORGANISATION, USER, DatabaseTestCase, make_agent
 from tests.support.tenants import OPERATOR_MAILBOX, execute, make_tenant, rows, start
