@@ -25,25 +25,27 @@ from zope.interface import implementer
 from ..core.settingsections import Log
 
 _HIDDEN = "[redacted]"
-#: What each rule hides, behind a text without which it cannot match: most lines are read for that alone.
+#: What each rule hides, behind lower-case texts without which it cannot match: most lines are read for those alone.
 _RULES = (
     # API keys and sessions keep the prefix by which their owner can tell them.
-    ("e2a_", re.compile(r"\b(e2a_[0-9a-f]{8})[0-9a-f]{8,}"), r"\1…"),
+    (("e2a_",), re.compile(r"\b(e2a_[0-9a-f]{8})[0-9a-f]{8,}"), r"\1…"),
     (
-        "=",
+        ("=",),
         re.compile(r"(?i)\b(token|t|code|state|key|secret|password|signature)=[^\s&\"'<>]+"),
         rf"\1={_HIDDEN}",
     ),
-    ("", re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}"), rf"\1 {_HIDDEN}"),
-    ("whsec_", re.compile(r"\bwhsec_[A-Za-z0-9+/=]+"), _HIDDEN),
-    ("://", re.compile(r"(://[^\s:/@]*):[^\s/@]+@"), rf"\1:{_HIDDEN}@"),
-    ("", re.compile(r"\b[0-9a-f]{64}\b"), _HIDDEN),
+    (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}"), rf"\1 {_HIDDEN}"),
+    (("whsec_",), re.compile(r"\bwhsec_[A-Za-z0-9+/=]+"), _HIDDEN),
+    (("://",), re.compile(r"(://[^\s:/@]*):[^\s/@]+@"), rf"\1:{_HIDDEN}@"),
+    (("",), re.compile(r"\b[0-9a-f]{64}\b"), _HIDDEN),
     # PostgreSQL quotes the offending row here.
-    ("T", re.compile(r"(?m)^(DETAIL|CONTEXT):.*$"), rf"\1: {_HIDDEN}"),
+    (("detail:", "context:"), re.compile(r"(?m)^(DETAIL|CONTEXT):.*$"), rf"\1: {_HIDDEN}"),
 )
 _HIDDEN_FIELDS = frozenset(
     ("authorization", "body", "code", "cookie", "data", "key", "password", "raw", "secret", "subject", "token")
 )
+#: Values that a JSON line holds as they are; ``bool`` is an ``int``.
+_PLAIN = (str, int, float, type(None))
 #: Libraries that report every socket at "info".
 _QUIET = ("log_legacy", "twisted", "treq", "autobahn", "txpostgres")
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "error": "error", "critical": "critical"}
@@ -51,14 +53,19 @@ _LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "error": "error", "
 
 def redact(text: str) -> str:
     """``text`` without credentials."""
-    for mark, pattern, replacement in _RULES:
-        if mark in text:
-            text = pattern.sub(replacement, text)
+    lower = text.lower()
+    for marks, pattern, replacement in _RULES:
+        for mark in marks:
+            if mark in lower:
+                text = pattern.sub(replacement, text)
+                break
     return text
 
 
 def _printable(text: str) -> str:
     """One line: control characters, which could forge further lines, become escapes."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
@@ -96,7 +103,7 @@ def json_line(event: LogEvent) -> str:
         "message": _message(event),
     }
     for name, value in event.items():
-        if name.startswith("log_") or name in entry or not isinstance(value, str | int | float | bool | None):
+        if name.startswith("log_") or name in entry or not isinstance(value, _PLAIN):
             continue
         hidden = name.lower() in _HIDDEN_FIELDS
         entry[name] = _HIDDEN if hidden else redact(value) if isinstance(value, str) else value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -46,6 +46,18 @@ _PROBE_INTERVAL = 0.5
 Labels = tuple[tuple[str, str], ...]
 
 
+class _Registry(CollectorRegistry):
+    """:param before: called before anything is read."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        super().__init__()
+        self._before = before
+
+    def collect(self) -> Iterable[Metric]:
+        self._before()
+        return super().collect()
+
+
 class PrometheusMetrics:
     """Counters and histograms that come into being at their first use, named ``e2a_<name>``.
 
@@ -56,19 +68,32 @@ class PrometheusMetrics:
     _log = Logger()
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = _Registry(self._settle)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._families: dict[str, Any] = {}
         self._series: dict[tuple[str, Labels], Any] = {}
         self._sizes: dict[str, int] = {}
+        #: What was counted since the last scrape: the library's own counters cost more than what is counted.
+        self._counted: dict[tuple[str, Labels], int] = {}
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Add to the counter ``e2a_<name>_total``."""
-        series = self._find(Counter, name, labels)
-        if series is not None:
-            series.inc(amount)
+        place = (name, tuple(labels.items()))
+        counted = self._counted.get(place)
+        if counted is None:
+            self._find(Counter, name, labels).inc(amount)
+            if place in self._series:
+                self._counted[place] = 0
+        else:
+            self._counted[place] = counted + amount
+
+    def _settle(self) -> None:
+        for place, amount in self._counted.items():
+            if amount:
+                self._counted[place] = 0
+                self._series[place].inc(amount)
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         """Add one duration to the histogram ``e2a_<name>_seconds``, or one size to ``e2a_<name>`` (:data:`COUNTED`)."""
