@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import shutil
@@ -11,135 +10,36 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import samples as documents
-from tests.support.daemon import CHECKOUT, Api, Daemon
 from tests.support.ports import free_port
 from tests.support.samples import TYPESCRIPT
 from tests.support.sinks import wait_until
 from tests.support.smtpclient import send
-from tests.system.case import SystemCase, mail
-
-PACKAGE = CHECKOUT / "sdks" / "typescript"
-NODE, NPM = shutil.which("node"), shutil.which("npm")
-#: What npm says when the registry cannot be reached.
-_OFFLINE = re.compile(
-    r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ENOTCACHED|E50\d|network"
+from tests.support.typescript import (
+    MISSING,
+    NODE,
+    PACKAGE,
+    SENDER,
+    TypeScriptCase,
+    install,
+    installed,
+    node,
+    npm,
+    packed,
 )
-SENDER = "ana@sender.test"
-
-
-def _missing() -> str | None:
-    if not (NODE and NPM):
-        return "node and npm are not on this machine"
-    version = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=False).stdout
-    number = re.match(r"v(\d+)\.", version)
-    return None if number and int(number[1]) >= 18 else f"node is {version.strip()}, 18 is needed"
-
-
-MISSING = _missing()
-
-
-def npm(directory: Path, *arguments: str, timeout: float = 180.0) -> str:
-    """What npm prints.
-
-    :raises SkipTest: the registry cannot be reached.
-    """
-    assert NPM
-    try:
-        done = subprocess.run(
-            [NPM, *arguments, "--no-audit", "--no-fund", "--prefer-offline"],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise SkipTest(f"npm {arguments[0]} took over {timeout:g} s") from exc
-    if done.returncode and arguments[0] in ("ci", "install") and _OFFLINE.search(done.stderr):
-        raise SkipTest(f"npm {arguments[0]} cannot reach the registry: {done.stderr.strip()[-200:]}")
-    if done.returncode:
-        raise AssertionError(f"npm {' '.join(arguments)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
-    return done.stdout
-
-
-@contextmanager
-def locked() -> Iterator[None]:
-    """Alone among the test processes of this checkout: what npm writes, it writes into the package's directory."""
-    with (PACKAGE / "package.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-#: Why the package's dependencies cannot be had, once that was tried.
-_refused: list[str] = []
-
-
-def install() -> None:
-    """The package's dependencies, once, whichever of several test processes comes first.
-
-    :raises SkipTest: the registry cannot be reached; it is tried once only.
-    """
-    if _refused:
-        raise SkipTest(_refused[0])
-    wanted, installed = PACKAGE / "package-lock.json", PACKAGE / "node_modules" / ".package-lock.json"
-    with locked():
-        if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-            try:
-                # npm's own patience is over a minute without a network, and five without an answer.
-                npm(PACKAGE, "ci", "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
-            except SkipTest as skip:
-                _refused.append(str(skip))
-                raise
-            installed.touch()
-
-
-def packed(target: Path) -> Path:
-    """The package as it would be published."""
-    with locked():
-        npm(PACKAGE, "pack", "--pack-destination", str(target))
-    (archive,) = target.glob("*.tgz")
-    return archive
+from tests.system.case import mail
 
 
 def samples() -> list[str]:
     """The README's programs, in order."""
     return re.findall(r"^```ts\n(.*?)^```$", (PACKAGE / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
-
-
-def node(
-    directory: Path,
-    *arguments: str,
-    environment: Mapping[str, str] | None = None,
-    standard_input: str = "",
-    timeout: float = 90.0,
-) -> str:
-    """What a program prints."""
-    assert NODE
-    try:
-        done = subprocess.run(
-            [NODE, *arguments],
-            cwd=directory,
-            env={"PATH": str(Path(NODE).parent), "NO_COLOR": "1", **(environment or {})},
-            input=standard_input,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise AssertionError(f"node {arguments[0]} took over {timeout:g} s:\n{(exc.stdout or b'')[-8000:]!r}") from exc
-    if done.returncode:
-        raise AssertionError(f"node {' '.join(arguments)}:\n{done.stdout[-8000:]}{done.stderr[-4000:]}")
-    return done.stdout
 
 
 class DocumentTests(SynchronousTestCase):
@@ -158,25 +58,6 @@ class DocumentTests(SynchronousTestCase):
                 self.assertTrue(
                     entry.get("resolved", "https://registry.npmjs.org/").startswith("https://registry.npmjs.org/")
                 )
-
-
-class _Case(SystemCase):
-    skip = MISSING
-
-    def started(self) -> tuple[Daemon, Api]:
-        """A daemon that finds the mail of :data:`SENDER` authentic, and its owner."""
-        install()
-        # Nothing listens there: mail to people is taken in, and stays.
-        values = {
-            "E2A_OUTBOUND_SMTP_HOST": "127.0.0.1",
-            "E2A_OUTBOUND_SMTP_PORT": "1",
-            "E2A_OUTBOUND_SMTP_FROM_DOMAIN": "send.gateway.test",
-            # What the tests do in seconds others do in days.
-            "E2A_LIMITS_POLL_PER_MINUTE": "0",
-            "E2A_LIMITS_REGISTRATIONS_PER_HOUR": "0",
-        }
-        daemon = self.daemon(environment={"E2A_DNS_SERVERS": self.stub("sender.test").address, **values}).start()
-        return daemon, self.owner(daemon)
 
 
 class BuiltTests(SynchronousTestCase):
@@ -215,7 +96,7 @@ class BuiltTests(SynchronousTestCase):
         self.assertIn('"sideEffects": false', (package / "package.json").read_text("utf-8"))
 
 
-class SuiteTests(_Case):
+class SuiteTests(TypeScriptCase):
     def test_suite(self) -> None:
         """The client's own tests pass against a real daemon, and none of them is left out."""
         daemon, api = self.started()
@@ -240,17 +121,13 @@ class SuiteTests(_Case):
             self.assertEqual(schema, known["components"]["schemas"].get(name), name)
 
 
-class PackageTests(_Case):
+class PackageTests(TypeScriptCase):
     """The packed package in a project of its own, with nothing but what it brings along."""
 
     def setUp(self) -> None:
         super().setUp()
         self.daemon_, self.api = self.started()
-        self.project = self.directory / "project"
-        self.project.mkdir()
-        archive = packed(self.directory)
-        (self.project / "package.json").write_text('{"private": true, "type": "module"}')
-        npm(self.project, "install", str(archive))
+        self.project = installed(self.directory)
         self.bot = self.api.agent("bot")
         self.api.agent("peer")
         self.secret = self.api.secret()
