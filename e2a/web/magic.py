@@ -20,6 +20,7 @@ from e2a.flows.ports import Cpu
 from e2a.flows.reviewlinks import ReviewLinks
 
 from .pages import Page, Visit, button, form, paragraph
+from .plaintext import plain, unseen
 from .preview import Preview, preview
 
 #: Characters of a text that a page shows.
@@ -133,7 +134,7 @@ def _facts(message: OutboundMessage) -> str:
     facts.append(("Subject", message.subject))
     if message.approval_expires_at is not None:
         facts.append(("Expires", format_datetime(message.approval_expires_at.astimezone(UTC), usegmt=True)))
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in facts)}</dl>"
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(plain(value))}</dd>' for name, value in facts)}</dl>"
 
 
 def _text(content: Content) -> str:
@@ -141,8 +142,11 @@ def _text(content: Content) -> str:
     shown = ""
     if content.attachments:
         shown += f"<h2>Attachments</h2>{_items(map(_attachment, content.attachments))}"
+    hidden = unseen(content.text, content.html)
+    if hidden:
+        shown += paragraph(f"Attention: it holds {hidden} characters that nobody sees, and that programs read.")
     if content.text:
-        shown += f"<h2>Text</h2><pre>{escape(content.text[:LONGEST_TEXT])}</pre>"
+        shown += f"<h2>Text</h2><pre>{escape(plain(content.text[:LONGEST_TEXT]))}</pre>"
         if len(content.text) > LONGEST_TEXT:
             shown += _cut()
     elif not content.html:
@@ -170,7 +174,7 @@ def _cut() -> str:
 
 
 def _items(lines: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    return f"<ul>{''.join(f'<li>{escape(plain(line))}</li>' for line in lines)}</ul>"
 
 
 def _sentence(text: str) -> str:

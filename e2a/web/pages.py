@@ -31,7 +31,7 @@ _STYLE = (
     "overflow-wrap:anywhere}"
     "h1{font-size:1.4em;line-height:1.3}h2{font-size:1.05em;margin:2em 0 .5em}ul{padding-left:1.2em}"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.3em 1.2em}dt{color:#666}dd{margin:0}"
-    "pre{white-space:pre-wrap;font-size:.9em;background:#f4f4f4;border-radius:6px;padding:1em;margin:0}"
+    "dd,pre,li{unicode-bidi:plaintext;text-align:left}pre{white-space:pre-wrap;font-size:.9em;background:#f4f4f4;border-radius:6px;padding:1em;margin:0}"
     "label{display:block}input{display:block;width:100%;margin-top:.3em;padding:.5em;font:inherit}"
     "button{font:inherit;padding:.5em 1.2em;margin:.3em .6em .3em 0;cursor:pointer;color:#fff;background:#1a5fb4;"
     "border:1px solid #1a5fb4;border-radius:6px}button+button{color:#1a5fb4;background:none}"

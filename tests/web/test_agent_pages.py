@@ -236,3 +236,12 @@ class AgentPageTests(PageTestCase):
             self.assertIn(f'id="wrong-{where}"', answer.text)
         answer = await self.post("/dashboard/agents/new", **form)
         self.assertEqual(answer.header("location"), "/dashboard/agents/new@agents.test?notice=made")
+
+    async def test_making_many(self) -> None:
+        """Attempts on the page and over REST count for one limit, so that neither is a way around it."""
+        form = {"local": "", "domain": "agents.test", "mode": "local"}
+        codes = [(await self.post("/dashboard/agents/new", **form)).responseCode for _ in range(21)]
+        # Those of the set-up were counted from another address.
+        self.assertEqual(codes, [400] * 20 + [429])
+        self.assertEqual((await self.post("/dashboard/agents/new", **{**form, "local": "new"})).responseCode, 429)
+        self.assertEqual((await self.get("/dashboard/agents/new@agents.test")).responseCode, 404)

@@ -46,11 +46,14 @@ class ReviewPageTests(PageTestCase):
             self.assertNotIn("<script>", answer.text)
 
     async def test_untouched(self) -> None:
-        """A form that comes back as the browser got it, with a browser's line ends, is no edit."""
-        message_id = await self.hold(cc=["cy@agents.test"], html_body="<p>Dear</p>\n<p>Ana</p>")
+        """A form that comes back as the browser got it, with a browser's line ends, is no edit; what turns text around
+        is in it, and is not shown.
+        """
+        message_id = await self.hold(cc=["cy@agents.test"], html_body="<p>Dear</p>\n<p>\u202eAna\u2069</p>")
         page = (await self.get(f"/dashboard/pending/review?id={message_id}")).text
         found = dict(re.findall(r'<input type="text" name="(\w+)" value="([^"]*)"', page))
         found |= dict(re.findall(r'<textarea name="(\w+)"[^>]*>\n(.*?)</textarea>', page, re.DOTALL))
+        self.assertIn("\u202e", found["html"])
         self.assertEqual(set(found), {"to", "cc", "bcc", "subject", "text", "html"})
         form = {name: "\r\n".join(unescape(value).splitlines()) for name, value in found.items()}
         await self.post("/dashboard/pending/approve", id=message_id, **form)
@@ -96,7 +99,7 @@ class ReviewPageTests(PageTestCase):
         self.assertEqual(self.onward(await self.post("/dashboard/pending/reject", id=held[0])), "")
 
     async def test_decided_elsewhere(self) -> None:
-        """Who comes too late is told what became of the message."""
+        """Who comes too late is told what became of the message, and gets back what they wrote about it."""
         message_id = await self.hold()
         await self.api_call("POST", f"/api/v1/messages/{message_id}/reject", {"reason": "no <b>"})
         for path in ("approve", "reject"):
@@ -104,7 +107,18 @@ class ReviewPageTests(PageTestCase):
             self.assertEqual(answer.responseCode, 409)
             self.assertIn("Rejected: it is not sent", answer.text)
             self.assertIn("no &lt;b&gt;", answer.text)
+        answer = await self.post("/dashboard/pending/approve", id=message_id, text="Better <i>so</i>")
+        self.assertRegex(answer.text, "(?s)What you had written.*Better &lt;i&gt;so&lt;/i&gt;")
         self.assertNotIn("Approve and send", (await self.get(f"/dashboard/pending/review?id={message_id}")).text)
+
+    async def test_unseen(self) -> None:
+        """A reviewer is told of characters that nobody sees."""
+        hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+        message_id = await self.hold(html_body=f"<p>Hello{hidden}</p>")
+        page = (await self.get(f"/dashboard/pending/review?id={message_id}")).text
+        self.assertIn("It holds 4 characters that nobody sees", page)
+        message_id = await self.hold(html_body="<p>Hello</p>")
+        self.assertNotIn("nobody sees", (await self.get(f"/dashboard/pending/review?id={message_id}")).text)
 
     async def test_too_late(self) -> None:
         """A message whose time is over is not decided about any more."""

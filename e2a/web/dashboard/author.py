@@ -11,8 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from e2a.core.trust.verdict import domain_of
-
-from .rendering import plain
+from e2a.web.plaintext import plain
 
 #: Something in a name that reads like an address.
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]+@[^\s<>()\[\]\"',;:@]+\.[^\s<>()\[\]\"',;:@]+")

@@ -18,6 +18,7 @@ from e2a.flows.browsing import Browsing
 from e2a.flows.conversations import Conversations
 from e2a.flows.mailbox import Detail, Mailbox
 from e2a.flows.ports import Cpu
+from e2a.web.plaintext import unseen
 from e2a.web.preview import preview
 
 from .agentframe import AgentFrame, agent_path
@@ -148,6 +149,7 @@ class MessagePages:
             "preview": made,
             "height": height(made) if made else "",
             "blank": made is not None and blank(made),
+            "unseen": unseen(found.content.text, made.body if made else ""),
             "links": [link[:LONGEST_LINK] for link in made.links[:MOST_LINKS]] if made else [],
             "more_links": len(made.links) - MOST_LINKS if made else 0,
             "attachments": found.content.attachments,

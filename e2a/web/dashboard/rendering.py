@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from e2a.web.plaintext import plain
 
 #: What the line at the top of a page says after something was done, by the word in ``?notice=``.
 NOTICES = {
@@ -62,10 +63,6 @@ def static_files() -> dict[str, File]:
     return found
 
 
-#: Characters that change the order of what is around them: embeddings, overrides and isolates (UAX #9).
-_TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
-
-
 class Exact(str):
     """Text that a form gets back as it was."""
 
@@ -77,11 +74,6 @@ def shown(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Markup | Exact):
         return plain(value)
     return value
-
-
-def plain(text: str) -> str:
-    """Text that cannot look like another by turning around a part of it, or what stands beside it."""
-    return _TURNING.sub("", text)
 
 
 class Templates:

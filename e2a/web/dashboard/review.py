@@ -14,6 +14,7 @@ from e2a.flows.approvals import Approvals, Reviewed
 from e2a.flows.mailbox import Detail, Mailbox
 from e2a.flows.ports import Cpu, Now
 from e2a.flows.reviewqueue import Place, ReviewQueue
+from e2a.web.plaintext import unseen
 from e2a.web.preview import preview
 
 from .content import download
@@ -177,6 +178,8 @@ class ReviewPages:
             "links": [] if made is None else [link[:LONGEST_LINK] for link in made.links],
             "complete": made is None or made.complete,
             "height": height(made) if made else "",
+            "unseen": 0 if content is None else unseen(content.text, content.html),
+            "written": [] if content is not None else _written(view),
             "problem": "" if error is None else _ENTRY.sub(_entry, error.text),
             "problem_field": field,
         }
@@ -196,6 +199,12 @@ def _held(message: OutboundMessage, content: Any) -> Mapping[str, str]:
         "text": content.text,
         "html": content.html,
     }
+
+
+def _written(view: View) -> list[tuple[str, str]]:
+    """What a person wrote about a message that somebody else has decided about meanwhile."""
+    names = (("text", "Text"), ("html", "HTML"), ("reason", "Reason"))
+    return [(label, view.form[name][0]) for name, label in names if name in view.form and view.form[name][0].strip()]
 
 
 def _edits(view: View, found: Reviewed) -> Edits:

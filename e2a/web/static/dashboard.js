@@ -13,7 +13,7 @@ async function refresh(from = location.href) {
     const next = fresh.getElementById(part.id);
     if (!next || served.get(part.id) === still(next)) continue;
     // What somebody may have written stays until it is of no use.
-    if (part.dataset.live === "keep" && next.children.length) continue;
+    if (part.dataset.live === "keep" && (next.children.length || written(part))) continue;
     const busy = part.contains(document.activeElement) ? document.activeElement : null;
     if (busy && writes(busy)) continue;
     const place = busy && placeOf(busy);
@@ -29,6 +29,7 @@ async function refresh(from = location.href) {
 // What a part says, however long ago that is by now.
 function still(part) { return part.innerHTML.replace(/(<time class="ago"[^>]*>)[^<]*/g, "$1"); }
 const placeOf = (element) => element.getAttribute("href") || element.textContent;
+const written = (part) => [...part.querySelectorAll("textarea")].some((one) => one.value !== one.defaultValue);
 const writes = (element) => /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName);
 
 // How long ago, as the server says it; the whole time is in the title, in the reader's own zone as well.
