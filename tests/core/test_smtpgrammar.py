@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from e2a.core.mail import smtpgrammar
 from e2a.core.mail.smtpgrammar import (
     CommandError,
     MailCommand,
@@ -63,6 +64,29 @@ class MailTests(TestCase):
             with self.subTest(text=text):
                 error = self.assertRaises(CommandError, parse_mail, text)
                 self.assertEqual(error.reply.code, code)
+
+    @given(
+        st.sampled_from([b"<"] * 5 + [b" <", b"<@a.test:", b""]),
+        st.sampled_from([b"ana", b"A.b+c=d", b"x" * 100, b'"a b"', b".a", b"o'b"]),
+        st.lists(st.sampled_from([b"a", b"b-C", b"l" * 63, b"0"]), min_size=1, max_size=6).map(b".".join),
+        st.sampled_from(
+            [b">", b"> SIZE=7", b"> SIZE=" + b"9" * 20, b"> SIZE=" + b"9" * 21, b"> size=7", b"> ", b">x", b"._u>"]
+        ),
+    )
+    @settings(deadline=None, max_examples=400)
+    def test_the_short_way(self, before: bytes, local: bytes, domain: bytes, after: bytes) -> None:
+        """What the pattern for usual commands reads, the full grammar reads alike."""
+        argument = before + local + b"@" + domain + after
+        for keyword, short, full in (
+            (b"FROM:", parse_mail, smtpgrammar._any_mail),
+            (b"TO:", parse_rcpt, smtpgrammar._any_rcpt),
+        ):
+            try:
+                expected = full(keyword + argument)
+            except CommandError:
+                self.assertRaises(CommandError, short, keyword + argument)
+            else:
+                self.assertEqual(short(keyword + argument), expected)
 
     @given(st.binary(max_size=80))
     @settings(deadline=None, max_examples=200)

@@ -20,6 +20,14 @@ _MAX_SIZE_DIGITS = 20
 _UNPRINTABLE = re.compile(r"[^ -~]+")
 _HELO = re.compile(rb"[!-~]{1,255}")
 _UNSAFE_HELO = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
+# What nearly every client sends, with SIZE or without; what it matches means the same to the full grammar.
+_USUAL = re.compile(
+    rb"<([A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*+)"
+    rb"@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)>"
+    rb"(?: SIZE=([0-9]{1,20}))?"
+)
+# Where such a path ends at the latest, the command's keyword counted.
+_USUAL_PATH = 300
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?")
 _CHUNK = re.compile(rb"([0-9]{1,20})(?: +(LAST))?", re.I)
 # Understood, but belonging to extensions that are not offered.
@@ -84,6 +92,14 @@ def parse_helo(argument: bytes) -> str:
 
 def parse_mail(argument: bytes) -> MailCommand:
     """What follows ``MAIL``: ``FROM:<path> [SIZE=n] [BODY=7BIT|8BITMIME]``."""
+    usual = _USUAL.fullmatch(argument, 5) if argument[:5].upper() == b"FROM:" else None
+    if usual is not None and usual.end(2) <= _USUAL_PATH:
+        size = None if usual[3] is None else int(usual[3])
+        return MailCommand(f"{usual[1].decode('ascii')}@{usual[2].decode('ascii').lower()}", size)
+    return _any_mail(argument)
+
+
+def _any_mail(argument: bytes) -> MailCommand:
     path, parameters = _path_and_parameters(argument, b"FROM:")
     if path is not None and not path.domain:
         raise CommandError(553, "5.1.7", "the sender address needs a domain")
@@ -107,6 +123,13 @@ def parse_mail(argument: bytes) -> MailCommand:
 
 def parse_rcpt(argument: bytes) -> Path:
     """What follows ``RCPT``: ``TO:<path>``. The domain is empty for ``<postmaster>`` (RFC 5321 4.1.1.3)."""
+    usual = _USUAL.fullmatch(argument, 3) if argument[:3].upper() == b"TO:" else None
+    if usual is not None and usual[3] is None and usual.end(2) <= _USUAL_PATH:
+        return Path(usual[1].decode("ascii"), usual[2].decode("ascii").lower())
+    return _any_rcpt(argument)
+
+
+def _any_rcpt(argument: bytes) -> Path:
     path, parameters = _path_and_parameters(argument, b"TO:")
     if path is None:
         raise CommandError(501, "5.1.3", "a recipient is required")

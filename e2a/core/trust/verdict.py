@@ -24,6 +24,9 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z"
 )
 
+#: SPF results that the two-part text of the domain check has another word for.
+_SPF_WORDS = {"softfail": "fail", "neutral": "permerror"}
+
 #: Fields that a message holds at most once (RFC 5322 section 3.6, RFC 2045): two of them let two readers see two
 #: messages.
 SINGLE_FIELDS = frozenset(
@@ -95,8 +98,7 @@ class ArcResult:
     sealer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """:ivar sender: the sole From mailbox as written; the envelope sender when there is none; else ``""``.
     :ivar domain_check: ``spf=<word>; dkim=<word>``, the two-part text of ``X-E2A-Auth-Domain-Check``.
     :ivar authentication: JSON-ready detail.
@@ -160,7 +162,7 @@ def conclude(
         and domain_of(author) != ""
         and not _CONTROL.search(author)
         and not block.defects
-        and len(block.all(b"from")) == 1
+        and len(block.by_key.get(b"from", ())) == 1
         and passed
         and dmarc.result != "fail"
     )
@@ -168,7 +170,7 @@ def conclude(
         verified=verified,
         sender=_CONTROL.sub("", author if author is not None else envelope.mail_from),
         entity_type="human",
-        domain_check=f"spf={_spf_word(spf.result)}; dkim={_dkim_word(dkim)}",
+        domain_check=f"spf={_SPF_WORDS.get(spf.result, spf.result)}; dkim={_dkim_word(dkim)}",
         authentication={
             "spf": {"result": spf.result, "domain": spf.domain, "client_ip": envelope.client_ip},
             "dkim": [
@@ -190,10 +192,6 @@ def conclude(
         dmarc=dmarc,
         arc=arc,
     )
-
-
-def _spf_word(result: str) -> str:
-    return {"softfail": "fail", "neutral": "permerror"}.get(result, result)
 
 
 def _dkim_word(results: tuple[DkimResult, ...]) -> str:
