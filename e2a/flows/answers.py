@@ -65,7 +65,11 @@ class Answers(Generic[V]):
     _log = Logger()
 
     def __init__(
-        self, now: Now, seconds: float, capacity: int, about: Callable[[Any, V | None], tuple[Hashable, ...]]
+        self,
+        now: Now,
+        seconds: float,
+        capacity: int,
+        about: Callable[[Any, V | None], tuple[Hashable, ...]] = lambda key, _: (key,),
     ) -> None:
         self._now = now
         self._seconds = seconds
@@ -86,6 +90,11 @@ class Answers(Generic[V]):
             return MISS
         value: V | None = answer.value
         return value
+
+    async def find(self, key: Any, fetch: Callable[[], Coroutine[Any, Any, V | None]]) -> V | None:
+        """What is known, else the answer of ``fetch``."""
+        known = self.get(key)
+        return await self.load(key, fetch) if isinstance(known, Miss) else known
 
     async def load(self, key: Any, fetch: Callable[[], Coroutine[Any, Any, V | None]]) -> V | None:
         """The answer of ``fetch``, shared with whoever asks for the same key meanwhile."""

@@ -153,9 +153,7 @@ class Directory:
         if not apikeys.well_formed(token):
             raise Unauthenticated
         digest = apikeys.digest(token)
-        holder = self._keys.get(digest)
-        if isinstance(holder, Miss):
-            holder = await self._keys.load(digest, lambda: self._find_key(digest))
+        holder = await self._keys.find(digest, lambda: self._find_key(digest))
         now = self._now()
         if holder is None or holder.expires_at <= now:
             raise Unauthenticated

@@ -7,6 +7,7 @@ with a line in the audit log, by whichever replica looks first.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from e2a.core import ids
 from e2a.core.entities import Principal, SigningSecret
@@ -19,6 +20,7 @@ from e2a.store import secrets as store
 from e2a.store.organisations import lock_organisation
 from e2a.store.rows import Cursor
 
+from .answers import Answers
 from .ports import Now, Transactions
 
 DEFAULT_NAME = "default"
@@ -48,6 +50,13 @@ async def make_secret(
     return secret, text
 
 
+class _Unsealed(NamedTuple):
+    """An organisation's secrets, and the text of each by its id."""
+
+    secrets: tuple[SigningSecret, ...]
+    texts: dict[str, str]
+
+
 class SecretBook:
     """:param fallback: the deployment secret, which signs for an organisation that has none of its own."""
 
@@ -59,8 +68,7 @@ class SecretBook:
         self._now = now
         self._random = random
         self._fallback = fallback
-        self._cache: dict[str, tuple[float, tuple[SigningSecret, ...], dict[str, str]]] = {}
-        self._changes = 0
+        self._kept: Answers[_Unsealed] = Answers(now, CACHE_SECONDS, CAPACITY)
         self._signed: dict[str, float] = {}
 
     # --- signing --------------------------------------------------------------------------------------------------
@@ -72,27 +80,17 @@ class SecretBook:
         :raises Unavailable: the database cannot be asked.
         :raises SealingError: one cannot be unsealed with the configured deployment secrets.
         """
-        secrets, texts = await self._read(organisation_id)
-        order = signing_order(secrets, self._moment(), attempt)
+        found = await self._kept.find(organisation_id, lambda: self._unsealed(organisation_id))
+        assert found is not None
+        order = signing_order(found.secrets, self._moment(), attempt)
         if not order:
             return (self._fallback,)
         self._signed[order[0].id] = self._now()
-        return tuple(texts[secret.id] for secret in order)
+        return tuple(found.texts[secret.id] for secret in order)
 
-    async def _read(self, organisation_id: str) -> tuple[tuple[SigningSecret, ...], dict[str, str]]:
-        kept = self._cache.get(organisation_id)
-        if kept is not None and self._now() < kept[0]:
-            return kept[1], kept[2]
-        changes = self._changes
-        rows = tuple(await self._database.run("secrets", store.list_secrets, organisation_id))
-        texts = {row.id: self._sealer.open(row.id, row.sealed) for row in rows}
-        # Changed while it was read: good for this caller, not for later ones.
-        if changes == self._changes:
-            self._cache.pop(organisation_id, None)
-            if len(self._cache) >= CAPACITY:
-                del self._cache[next(iter(self._cache))]
-            self._cache[organisation_id] = self._now() + CACHE_SECONDS, rows, texts
-        return rows, texts
+    async def _unsealed(self, organisation_id: str) -> _Unsealed:
+        secrets = tuple(await self._database.run("secrets", store.list_secrets, organisation_id))
+        return _Unsealed(secrets, {secret.id: self._sealer.open(secret.id, secret.sealed) for secret in secrets})
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
@@ -116,13 +114,11 @@ class SecretBook:
         """Take in a notification of ``e2a_changed``."""
         kind, _, organisation_id = payload.partition(" ")
         if kind == "secret":
-            self._changes += 1
-            self._cache.pop(organisation_id, None)
+            self._kept.changed(organisation_id)
 
     def clear(self) -> None:
         """Forget everything: notifications may have been missed."""
-        self._changes += 1
-        self._cache.clear()
+        self._kept.clear()
 
     # --- management -----------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from e2a.core.trust.sealing import Sealer, SealingError
 from e2a.store import dkimkeys
 from e2a.verify import dkimsign
 
+from .answers import Answers
 from .ports import Cpu, Now, Transactions
 
 #: Messages above this are hashed outside the reactor's thread even when their key is known.
@@ -50,6 +51,10 @@ class _Signer:
     key: Any
 
 
+#: Of a domain without a key that could be used, which is believed for as long as a key.
+_UNSIGNED = _Signer("", None)
+
+
 class Signing:
     """:param sender_domain: the deployment's sender domain, ``""`` when it has none."""
 
@@ -61,8 +66,7 @@ class Signing:
         self._cpu = cpu
         self._now = now
         self._sender_domain = sender_domain
-        self._cache: dict[str, tuple[float, _Signer | None]] = {}
-        self._changes = 0
+        self._signers: Answers[_Signer] = Answers(now, CACHE_SECONDS, CAPACITY)
 
     async def sender_for(self, agent: Agent) -> SenderIdentity:
         """Who the agent's mail is from, now.
@@ -99,35 +103,27 @@ class Signing:
             return raw
 
     async def _signer(self, domain: str) -> _Signer | None:
-        kept = self._cache.get(domain)
-        if kept is not None and self._now() < kept[0]:
-            return kept[1]
-        changes = self._changes
-        signer = None
+        found = await self._signers.find(domain, lambda: self._find(domain))
+        return None if found is _UNSIGNED else found
+
+    async def _find(self, domain: str) -> _Signer:
         found = await self._database.run("DKIM key", dkimkeys.signing_key, domain)
-        if found is not None:
-            try:
-                key = await self._cpu.run(dkimsign.load_key, self._sealer.open(found.row_id, found.sealed))
-                signer = _Signer(found.selector, key)
-            except (SealingError, ValueError) as error:
-                # Unsigned mail under the sender domain still arrives; refusing all mail would help nobody.
-                self._log.error("the DKIM key of {domain} cannot be used: {error}", domain=domain, error=str(error))
-        # Changed while it was read: good for this caller, not for later ones.
-        if changes == self._changes:
-            self._cache.pop(domain, None)
-            if len(self._cache) >= CAPACITY:
-                del self._cache[next(iter(self._cache))]
-            self._cache[domain] = self._now() + CACHE_SECONDS, signer
-        return signer
+        if found is None:
+            return _UNSIGNED
+        try:
+            key = await self._cpu.run(dkimsign.load_key, self._sealer.open(found.row_id, found.sealed))
+        except (SealingError, ValueError) as error:
+            # Unsigned mail under the sender domain still arrives; refusing all mail would help nobody.
+            self._log.error("the DKIM key of {domain} cannot be used: {error}", domain=domain, error=str(error))
+            return _UNSIGNED
+        return _Signer(found.selector, key)
 
     def changed(self, payload: str) -> None:
         """Take in a notification of ``e2a_changed``."""
         kind, _, domain = payload.partition(" ")
         if kind == "domain":
-            self._changes += 1
-            self._cache.pop(domain, None)
+            self._signers.changed(domain)
 
     def clear(self) -> None:
         """Forget everything: notifications may have been missed."""
-        self._changes += 1
-        self._cache.clear()
+        self._signers.clear()
