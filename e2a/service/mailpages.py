@@ -21,10 +21,17 @@ def mail_sections(
     ground: Ground, flows: Flows, reviews: Reviewing, overview: Overview, smtp: tuple[str, int]
 ) -> list[object]:
     """:param smtp: where mail is received: host name and port."""
+    rates = ground.limiting.rates
+
+    async def count_registration(client_ip: str) -> object:
+        return await rates.count("register", client_ip)
+
     browsing = Browsing(ground.database, flows.tokens, time.time)
     frame = AgentFrame(flows.agents, overview)
     return [
-        AgentPages(flows.agents, flows.domains, flows.delegations, frame, shared_domain=ground.own.shared),
+        AgentPages(
+            flows.agents, flows.domains, flows.delegations, frame, count_registration, shared_domain=ground.own.shared
+        ),
         MessagePages(browsing, flows.mailbox, flows.conversations, reviews.approvals, frame, ground.cpu, smtp=smtp),
         ComposePages(flows.writing, flows.resending, flows.mailbox, frame, os.urandom),
         DeliveryPages(browsing, flows.mailbox, frame),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from e2a.core.entities import Agent
@@ -23,12 +23,26 @@ _SETTINGS_FIELDS = ("name", "label", "webhook_url", "time", "person", "confirm")
 _MODES = {"webhook": "cloud", "local": "local"}
 
 
+#: ``(client address) -> ``: counts an attempt to register, and refuses the one that is too many.
+CountRegistration = Callable[[str], Awaitable[object]]
+
+
 class AgentPages:
-    """:param shared_domain: on which agents register by slug; "": only on domains of their own."""
+    """:param count_registration: as the REST interface counts it.
+    :param shared_domain: on which agents register by slug; "": only on domains of their own.
+    """
 
     def __init__(
-        self, agents: Agents, domains: Domains, delegations: Delegations, frame: AgentFrame, *, shared_domain: str
+        self,
+        agents: Agents,
+        domains: Domains,
+        delegations: Delegations,
+        frame: AgentFrame,
+        count_registration: CountRegistration,
+        *,
+        shared_domain: str,
     ) -> None:
+        self._count_registration = count_registration
         self._agents = agents
         self._domains = domains
         self._delegations = delegations
@@ -45,6 +59,7 @@ class AgentPages:
     @page("POST", "/dashboard/agents/new", action="agents:write")
     async def create(self, view: View) -> Any:
         typed = {name: view.field(name) for name in ("local", "domain", "name", "label", "mode", "webhook_url")}
+        await self._count_registration(view.principal.origin.client_ip)
         try:
             agent = await self._create(view, typed)
         except E2AError as error:
