@@ -12,10 +12,12 @@ import httpx
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2a.v1 import (
+    AsyncE2AClient,
     AuthenticationError,
     ConflictError,
     E2AApi,
     E2AApiError,
+    E2AClient,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -77,6 +79,24 @@ class RequestTests(SynchronousTestCase):
             ):
                 own = E2AApi("e2a_key", url).transport._client
                 self.assertEqual(own._transport_for_url(httpx.URL(url)) is not own._transport, proxied, url)
+
+    def test_closed(self) -> None:
+        """A client closes the connections that are its own, however its block ends, and no others."""
+        for given in (None, httpx.Client()):
+            try:
+                with E2AClient("e2a_key", http_client=given) as made:
+                    raise LookupError
+            except LookupError:
+                self.assertEqual(made.api.transport._client.is_closed, given is None)
+
+        async def run() -> None:
+            for given in (None, httpx.AsyncClient()):
+                async with AsyncE2AClient("e2a_key", http_client=given) as made:
+                    pass
+                self.assertEqual(made.api.transport._client.is_closed, given is None)
+                await made.api.transport._client.aclose()
+
+        asyncio.run(run())
 
     def test_not_copied(self) -> None:
         """A client, and what holds one, is not pickled or copied, as it holds a key; neither does its text show one."""
