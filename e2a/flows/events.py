@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from e2a.core.errors import Unavailable
@@ -41,7 +41,7 @@ class Events:
         self._hearers: dict[str, set[Told]] = {}
         self._agents: dict[Kind, set[str]] = {"mail": set(), "agent": set()}
         self._messages: set[str] = set()
-        self._waiting = False
+        self._timer: IDelayedCall | None = None
 
     @property
     def hearers(self) -> int:
@@ -85,15 +85,20 @@ class Events:
     def _gather(self, into: set[str], names: set[str]) -> None:
         if len(into) < MOST_GATHERED:
             into |= names
-        if not self._waiting:
-            self._waiting = True
-            self._clock.callLater(GATHERING, self._flush)
+        if self._timer is None:
+            self._timer = self._clock.callLater(GATHERING, self._flush)
+
+    def stop(self) -> None:
+        """Tell nobody of what was gathered."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _flush(self) -> None:
+        self._timer = None
         Deferred.fromCoroutine(self._settle()).addErrback(lambda failure: self._log.failure("events", failure))
 
     async def _settle(self) -> None:
-        self._waiting = False
         agents, messages = self._agents, self._messages
         self._agents, self._messages = {"mail": set(), "agent": set()}, set()
         if any(len(names) >= MOST_GATHERED for names in (*agents.values(), messages)):

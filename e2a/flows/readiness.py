@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from e2a.store import schema
 
+from .answers import Answers
 from .ports import Now, Transactions
 
 #: Seconds for which an answer is kept: the question is public, and each answer costs a transaction.
@@ -40,20 +40,19 @@ class Readiness:
         self._database = database
         self._listening = listening
         self._idle = dict(idle)
-        self._now = now
-        self._known: tuple[float, dict[str, str]] | None = None
+        self._answers: Answers[dict[str, str]] = Answers(now, FRESH, 1)
 
     async def failing(self) -> Mapping[str, str]:
-        """What is wrong, one phrase by the name of each part; empty when ready."""
-        now = self._now()
-        if self._known is not None and 0 <= now - self._known[0] < FRESH:
-            return self._known[1]
+        """What is wrong, one phrase by the name of each part; empty when ready. Who asks at the same time shares one
+        look.
+        """
+        return await self._answers.find("failing", self._look) or {}
+
+    async def _look(self) -> dict[str, str]:
         found: dict[str, str] = {}
         try:
             if missing := await self._database.run("readiness", schema.missing):
                 found["schema"] = f"{missing} migrations are not applied"
-        except CancelledError:
-            raise
         except Exception as exc:
             # The cause may name hosts and tables.
             self._log.warn("the database is not ready: {error!r}", error=exc)
@@ -61,5 +60,4 @@ class Readiness:
         if not self._listening():
             found["listener"] = "not connected"
         found.update({name: "stuck" for name, seconds in self._idle.items() if seconds() > STUCK})
-        self._known = (now, found)
         return found

@@ -199,6 +199,7 @@ class Gateway:
         webhooks = delivering(ground)
         outbox = way_out(ground)
 
+        stack.on_stop("events", events.stop)
         listener = _listener(dsn, ground, hub, events, writers.outcomes, webhooks.worker, outbox)
         stack.on_stop("listener", listener.stop)
         await stack.retry(listener.start, "the database")

@@ -27,7 +27,7 @@ class EventsTests(DatabaseTestCase):
         """What was told once the moment is over."""
         (call,) = self.clock.getDelayedCalls()
         self.assertEqual(call.getTime() - self.clock.seconds(), GATHERING)
-        call.cancel()
+        self.events.stop()
         await self.events._settle()
         told, self.told = self.told, []
         return told
@@ -76,3 +76,9 @@ class EventsTests(DatabaseTestCase):
         end()
         quiet.gap()
         self.assertEqual((self.told, quiet.hearers), ([], 0))
+
+    def test_stopped(self) -> None:
+        """A daemon that stops leaves nothing to happen."""
+        self.events.mail("ana@corp.test msg_1")
+        self.events.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -71,3 +72,19 @@ class ReadinessTests(SynchronousTestCase):
         self.assertEqual(self.database.asked, 1)
         self.database.away = True
         self.assertEqual(list(self.failing()), ["database"])
+
+    def test_one_look(self) -> None:
+        """However many ask while the database takes its time, it is asked once."""
+        answer: Deferred[int] = Deferred()
+
+        async def slow(name: str, work: Any, *args: Any) -> Any:
+            self.database.asked += 1
+            return await answer
+
+        self.patch(self.database, "run", slow)
+        asking = [Deferred.fromCoroutine(self.readiness.failing()) for _ in range(50)]
+        asking[0].cancel()
+        self.failureResultOf(asking[0], CancelledError)
+        answer.callback(0)
+        self.assertEqual([self.successResultOf(each) for each in asking[1:]], [{}] * 49)
+        self.assertEqual(self.database.asked, 1)
