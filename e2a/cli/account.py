@@ -89,7 +89,7 @@ def commands(group: click.Group) -> None:
         people = _people(session) if shown else {}
         rows = [
             (
-                each["at"][:19] + "Z",
+                each["at"],
                 each["action"],
                 people.get(each["resource_id"], each["resource_id"]) or each["resource_type"],
                 people.get(each["user_id"] or "", each["user_id"] or "—"),

@@ -39,7 +39,7 @@ def list_keys(session: Session) -> None:
         )
         for each in found
     ]
-    session.out.table(("ID", "NAME", "KEY", "AGENT", "LAST USED", "EXPIRES"), rows, most={"NAME": 30})
+    session.out.table(("ID", "NAME", "KEY", "AGENT", "LAST USED", "EXPIRES"), rows, most={"NAME": 30, "AGENT": 320})
 
 
 @client_command(keys, "create")

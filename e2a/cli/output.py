@@ -20,6 +20,7 @@ _INVISIBLE = ("Mn", "Me", "Cf")
 _UNSTYLED = re.compile(r"\x1b(?!\[[0-9;]*m)|" + _CONTROL.pattern.replace("\\x1f", "\\x1a\\x1c-\\x1f"))
 #: What JSON has to escape so that a terminal shows it as it is; and lone halves of characters, which no encoding has.
 _RISKY = re.compile(_CONTROL.pattern[:-1] + "\u2028\u2029\ud800-\udfff]")
+_FRACTION = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z\Z")
 #: Columns that a terminal is asked to spare for a text that may be cut.
 _LEAST = 12
 
@@ -168,7 +169,7 @@ class Output:
 
         :param most: the widest that a column may become elsewhere; columns without an entry are never cut.
         """
-        cells = [list(headers), *([one_line(text) for text in row] for row in rows)]
+        cells = [list(headers), *([_cell(text) for text in row] for row in rows)]
         widths = [max(width(text) for text in column) for column in zip(*cells, strict=True)]
         whole = [place for place, name in enumerate(headers) if name not in most]
         elastic = [place for place, name in enumerate(headers) if name in most]
@@ -196,7 +197,12 @@ class Output:
         """Labelled lines, their values aligned."""
         longest = max(len(label) for label, _ in pairs) + 1
         for label, value in pairs:
-            self.line(f"{label + ':':<{longest}} {one_line(value)}".rstrip())
+            self.line(f"{label + ':':<{longest}} {_cell(value)}".rstrip())
+
+
+def _cell(text: str) -> str:
+    """One line; of a time the whole seconds, which are enough for people."""
+    return _FRACTION.sub(r"\1Z", one_line(text))
 
 
 def _shared(wanted: Sequence[int], room: int) -> list[int]:

@@ -418,7 +418,9 @@ class Others(CommandCase):
         self.assertEqual([json.loads(line) for line in lines], [event, event])
         self.server.answers["GET /api/v1/members"] = {"members": [{"user_id": "u1", "email": "Ana@corp.test"}]}
         _, shown = self.run_e2a("audit").stdout.splitlines()
-        self.assertEqual(shown.split()[1:], ["key.created", "apk_1", "Ana@corp.test", "—", "::1", "ok"])
+        self.assertEqual(
+            shown.split(), ["2026-01-01T00:00:00Z", "key.created", "apk_1", "Ana@corp.test", "—", "::1", "ok"]
+        )
         self.run_e2a("audit", "--user", "ana@corp.test")
         self.assertIn("user_id=u1", self.server.lines[-2])
         self.server.answers["GET /api/v1/members"] = problem(403, "no")
