@@ -125,13 +125,13 @@ class Composer:
             identity = await self._senders.sender_for(agent)
         else:
             # Nobody outside will judge the domain.
-            identity = SenderIdentity(agent.id, agent.name, None, agent.domain)
+            identity = SenderIdentity(agent.id, agent.name, None)
         return await self.composed(agent.id, agent.organisation_id, draft, targets, identity, held)
 
     def system_identity(self, local: str, name: str) -> SenderIdentity:
         """Whom the deployment's own mail is from."""
         address = f"{local}@{self._sender_domain}" if self._sender_domain else self._system_address
-        return SenderIdentity(address, name, None, address.rpartition("@")[2])
+        return SenderIdentity(address, name, None)
 
     async def composed(
         self,

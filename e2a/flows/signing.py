@@ -36,13 +36,11 @@ class SenderIdentity:
     :ivar from_address: the address of the From header.
     :ivar display_name: the name of the From header, not encoded; ``""`` for none.
     :ivar reply_to: the address of the Reply-To header, None for none.
-    :ivar envelope_domain: the domain of the envelope sender, to which bounces come.
     """
 
     from_address: str
     display_name: str
     reply_to: str | None
-    envelope_domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +72,11 @@ class Signing:
         :raises Unavailable: the database cannot be asked.
         """
         if not self._sender_domain or (agent.domain_verified and await self._signer(agent.domain) is not None):
-            return SenderIdentity(agent.id, agent.name, None, agent.domain)
+            return SenderIdentity(agent.id, agent.name, None)
         return SenderIdentity(
             f"{SHARED_SENDER}@{self._sender_domain}",
             f"{agent.name or agent.id} via e2a",
             agent.id,
-            self._sender_domain,
         )
 
     async def sign(self, raw: bytes, domain: str, at: float | None = None) -> bytes:

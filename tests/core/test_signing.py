@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2a.core.entities import Facts
 from e2a.core.trust import signing, webhooksignature
+from tests.support.sinks import library_secret
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "vectors.json").read_text("utf-8"))
 SECRET = "d56a17ee58eb5a2cd136c630083d89b593e15fdf559ed4b12b05314e87c7b1ba"
@@ -164,9 +165,9 @@ class WebhookSignatureTests(SynchronousTestCase):
         now = datetime.now(UTC).timestamp()
         headers = webhooksignature.sign("msg_1", now, self.BODY, ["newest", "older"])
         for secret in ("newest", "older"):
-            library = Webhook(webhooksignature.library_secret(secret))
+            library = Webhook(library_secret(secret))
             self.assertEqual(library.verify(self.BODY, headers), {"message_id": "msg_1"})
-        stranger = Webhook(webhooksignature.library_secret("stranger"))
+        stranger = Webhook(library_secret("stranger"))
         self.assertRaises(WebhookVerificationError, stranger.verify, self.BODY, headers)
 
     def test_newest_first(self) -> None:

@@ -61,7 +61,7 @@ class Shared:
     """Everybody writes from the deployment's own domain."""
 
     async def sender_for(self, agent: Any) -> SenderIdentity:
-        return SenderIdentity("agent@send.test", f"{agent.name or agent.id} via e2a", agent.id, "send.test")
+        return SenderIdentity("agent@send.test", f"{agent.name or agent.id} via e2a", agent.id)
 
 
 class OutboundTestCase(DatabaseTestCase):

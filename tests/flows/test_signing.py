@@ -65,7 +65,7 @@ class SigningTests(DatabaseTestCase):
         await self.key()
         self.assertEqual(
             await self.signing.sender_for(await self.agent("Bot Ö")),
-            SenderIdentity("agent@send.gateway.test", "Bot Ö via e2a", "bot@corp.test", "send.gateway.test"),
+            SenderIdentity("agent@send.gateway.test", "Bot Ö via e2a", "bot@corp.test"),
         )
         identity = await self.signing.sender_for(await self.agent())
         self.assertEqual(identity.display_name, "bot@corp.test via e2a")
@@ -78,7 +78,7 @@ class SigningTests(DatabaseTestCase):
         await self.keys.seen(key)
         self.assertEqual(
             await self.signing.sender_for(await self.agent("Bot")),
-            SenderIdentity("bot@corp.test", "Bot", None, "corp.test"),
+            SenderIdentity("bot@corp.test", "Bot", None),
         )
         raw = message()
         done = await self.signing.sign(raw, "corp.test")
@@ -95,7 +95,7 @@ class SigningTests(DatabaseTestCase):
     async def test_no_sender_domain(self) -> None:
         """Where there is no sender domain, mail stays inside, and agents are themselves."""
         identity = await self.make("").sender_for(await self.agent("Bot"))
-        self.assertEqual(identity, SenderIdentity("bot@corp.test", "Bot", None, "corp.test"))
+        self.assertEqual(identity, SenderIdentity("bot@corp.test", "Bot", None))
 
     async def test_cached(self) -> None:
         """The database is asked once a minute for a domain, unless something changed."""

@@ -71,12 +71,15 @@ class HookRequest:
         faults = auth_faults(payload["auth_headers"], raw, secret, now=self.at)
         faults += [f"{fault} (HTTP headers)" for fault in auth_faults(self.headers, raw, secret, now=self.at)]
         try:
-            Webhook("whsec_" + base64.b64encode(secret.encode("utf-8")).decode("ascii")).verify(
-                self.body, dict(self.headers)
-            )
+            Webhook(library_secret(secret)).verify(self.body, dict(self.headers))
         except WebhookVerificationError as error:
             faults.append(f"webhook-signature: {error}")
         return faults
+
+
+def library_secret(secret: str) -> str:
+    """A signing secret as the ``standardwebhooks`` libraries take it."""
+    return "whsec_" + base64.b64encode(secret.encode("utf-8")).decode("ascii")
 
 
 class _HookProtocol(asyncio.Protocol):

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from e2a.core.trust import signing
 from tests.support.daemon import SECRET, Api, Daemon, e2a
 from tests.support.postgres import sql
-from tests.support.sinks import HookRequest, WebhookSink, auth_faults
+from tests.support.sinks import HookRequest, WebhookSink, auth_faults, library_secret
 from tests.support.smtpclient import send
 from tests.system.case import SystemCase, mail
 
@@ -33,7 +33,7 @@ def accepted(request: HookRequest, *secrets: str) -> dict[str, bool]:
 
 def _standard(request: HookRequest, secret: str) -> bool:
     try:
-        Webhook("whsec_" + base64.b64encode(secret.encode()).decode()).verify(request.body, dict(request.headers))
+        Webhook(library_secret(secret)).verify(request.body, dict(request.headers))
     except Exception:
         return False
     return True

@@ -1,7 +1,7 @@
 """The Standard Webhooks signature over a whole request body (https://www.standardwebhooks.com, symmetric ``v1``).
 
 The secret's bytes are its UTF-8 text, as for the ``X-E2A-Auth-*`` headers. A library that wants the ``whsec_`` form
-gets ``whsec_`` + base64 of those bytes (``library_secret``).
+gets ``whsec_`` + base64 of those bytes.
 """
 
 from __future__ import annotations
@@ -53,11 +53,6 @@ def verify(
             for signature in offered:
                 matches |= hmac.compare_digest(signature, expected)
     return matches
-
-
-def library_secret(secret: str) -> str:
-    """The secret as the ``standardwebhooks`` libraries take it."""
-    return "whsec_" + base64.b64encode(secret.encode("utf-8")).decode("ascii")
 
 
 def _mac(secret: str, message_id: str, moment: str, body: bytes) -> str:
