@@ -75,6 +75,9 @@ def rest_site(
         Live(flows.mailbox, sockets.live_resource),
     ]
     client_address = ground.client_addresses()
+    under_way = ground.limiting.concurrency.under_way
+    ground.metrics.gauge("requests_under_way", lambda: under_way("work"), "requests that cost memory or CPU")
+    ground.metrics.gauge("requests_waiting", lambda: under_way("wait"), "requests that wait for mail")
     api = Api(
         resources,
         Authorizer(ground.directory.principal, people.gate.find),
