@@ -59,7 +59,8 @@ class Resending:
         :param message_id: our id, or either Message-ID.
         :param wait: seconds to wait for the outcome; however it ends, the message goes on.
         :raises NotFound: unknown, another organisation's, or of an agent beyond the credential's reach.
-        :raises Conflict: its status is another, its bytes were let go, or its agent's mail is reviewed by now.
+        :raises Conflict: its status is another, its late repetition is under way, its bytes were let go, or its agent's
+            mail is reviewed by now.
         :raises Forbidden: the agent's domain is not verified.
         :raises SendingNotConfigured: there is no way out any more.
         :raises RecipientSuppressed: a recipient must not be written to.
@@ -91,6 +92,8 @@ class Resending:
         if message is None:
             raise NotFound
         _check(message)
+        if await resending.is_transmitting(cur, message.id):
+            raise Conflict("this message is being sent once more at this moment: see first what comes of that")
         addresses = await resending.in_state(cur, message.id, message.status)
         await resending.requeue(cur, message.id, addresses)
         await audit.record(

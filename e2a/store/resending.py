@@ -13,6 +13,7 @@ _IN_STATE = """
     SELECT address FROM outbound_recipients
     WHERE message_id = %s AND route = 'smtp' AND state = %s ORDER BY address
 """
+_PHASES = "SELECT phase FROM outbox WHERE message_id = %s ORDER BY destination FOR UPDATE"
 _DROP_JOBS = "DELETE FROM outbox WHERE message_id = %s"
 # The fence is above that of every job the message has had, so that whoever is late with an outcome of an earlier
 # transmission changes nothing: it counts up by two with each attempt, and this by a hundred each second.
@@ -38,6 +39,12 @@ async def lock_outbound(cur: Cursor, message_id: str) -> OutboundMessage | None:
 async def in_state(cur: Cursor, message_id: str, state: str) -> list[str]:
     """The message's recipients by SMTP that stand so."""
     return await many(cur, _IN_STATE, (message_id, state), lambda row: str(row.address))
+
+
+async def is_transmitting(cur: Cursor, message_id: str) -> bool:
+    """Whether the message is being transmitted, to any of its destinations; none can begin with it until the
+    transaction ends. The message must be locked."""
+    return "data" in await many(cur, _PHASES, (message_id,), lambda row: str(row.phase))
 
 
 async def requeue(cur: Cursor, message_id: str, addresses: list[str]) -> None:

@@ -152,6 +152,34 @@ class ResendingTests(Case):
         self.assertEqual(await status(self.db), "queued")
         self.assertGreater(again.job.fence, 1000)
 
+    async def test_under_way(self) -> None:
+        """While its late repetition is transmitted a message is not sent by another way as well; what comes of that
+        repetition counts."""
+        await queue_message(self.db)
+        self.upstream.usual = LOST
+        await self.run_due()
+        self.upstream.usual = SENT
+        await make_due(self.db)
+        (claim,) = await self.claim()
+        outcome, _ = await self.flow.attempt(claim)
+        assert outcome is not None
+        self.assertIn("at this moment", (await self.refused(Conflict)).text)
+        await self.flow.record([outcome], [], 0.0)
+        self.assertEqual((await status(self.db), len(self.upstream.transmitted)), ("sent", 2))
+
+    async def test_claimed(self) -> None:
+        """A repetition that has not begun gives way: the message goes out once."""
+        await queue_message(self.db)
+        self.upstream.usual = LOST
+        await self.run_due()
+        self.upstream.usual = SENT
+        await make_due(self.db)
+        (claim,) = await self.claim()
+        await self.resend()
+        self.assertEqual(await self.flow.attempt(claim), (None, False))
+        await self.run_due()
+        self.assertEqual((await status(self.db), len(self.upstream.transmitted)), ("sent", 2))
+
     # --- once ---------------------------------------------------------------------------------------------------------
 
     async def test_repeated_request(self) -> None:
