@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from e2a.cli import login
+from e2a.flows import handoff
 from tests.cli.case import CommandCase, problem
 
 KEY = "e2a_" + "5" * 64
@@ -141,6 +142,10 @@ class Login(CommandCase):
         self.assertEqual(json.loads(self.config.read_text()), {"api_url": "https://x.test"})
         self.run_e2a("logout")
         self.assertEqual(len(self.asked()), 2)
+
+    def test_whose_key(self) -> None:
+        """Both sides mean the same key by the name that tells them apart."""
+        self.assertEqual(login.KEY_NAME, handoff.KEY_NAME)
 
     def test_logout_keeps(self) -> None:
         """A key that was brought along, or is to be kept, stays valid; here it is forgotten."""
