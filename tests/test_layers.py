@@ -59,10 +59,10 @@ PACKAGES = {
         "twisted.logger",
         "twisted.internet",
         "twisted.python",
-        "twisted.mail",
         "twisted.protocols",
         "zope",
         "OpenSSL",
+        "service_identity",
     ),
     "deliver": (
         "twisted.logger",

@@ -15,15 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPullProducer, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from e2a.core.mail.smtpdata import DotStuffer
-from e2a.flows.ports import Answer, Permit, Transmission
+from e2a.flows.ports import Permit, Transmission
+
+from .transaction import Body, State, Transaction
 
 _REPLY = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _PRINTABLE = re.compile(r"[^ -~]+")
@@ -31,8 +33,6 @@ _PATH = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 #: Octets of a reply, all its lines together, and of the part of its text that is kept.
 _LONGEST_REPLY = 65_536
 _KEPT_TEXT = 500
-#: Octets handed to the connection at a time.
-_BLOCK = 65_536
 #: Seconds for the connection to close after QUIT.
 _QUIT_SECONDS = 5.0
 
@@ -101,7 +101,6 @@ class Client(Protocol):
         self._replies: deque[Reply] = deque()
         self._waiting: Deferred[Any] | None = None
         self._wants: Literal["reply", "tls", "block"] = "reply"
-        self._body: _Body | None = None
         self._ending: IDelayedCall | None = None
         self._error: SessionError | None = None
         self.extensions: dict[str, str] = {}
@@ -220,7 +219,7 @@ class Client(Protocol):
 
         :param data: lines that end in CRLF.
         """
-        transaction = _Transaction(recipients)
+        transaction = Transaction(recipients)
         try:
             await self._transaction(transaction, sender, data, permit)
         except SessionError as error:
@@ -238,7 +237,7 @@ class Client(Protocol):
             return Transmission({}, withheld=True)
         return Transmission(transaction.answers)
 
-    async def _transaction(self, transaction: _Transaction, sender: str, data: bytes, permit: Permit) -> None:
+    async def _transaction(self, transaction: Transaction, sender: str, data: bytes, permit: Permit) -> None:
         self.answered = False
         paths = [path for path in transaction.open if _PATH.fullmatch(path)]
         for path in set(transaction.open) - set(paths):
@@ -278,12 +277,12 @@ class Client(Protocol):
         self._write(ending)
         reply = await self._reply(self._waits.final)
         self.clean = True
-        states: dict[int, Any] = {2: "sent", 4: "deferred", 5: "refused"}
+        states: dict[int, State] = {2: "sent", 4: "deferred", 5: "refused"}
         transaction.settle(states.get(reply.kind, "unknown"), reply.code, reply.text)
         transaction.unsure = reply.kind == 3
 
     async def _envelope(
-        self, transaction: _Transaction, sender: str, paths: Sequence[str], data: bytes, until: float
+        self, transaction: Transaction, sender: str, paths: Sequence[str], data: bytes, until: float
     ) -> None:
         """MAIL and RCPT; leaves those recipients open that the server takes."""
         parameters = f" SIZE={len(data)}" if "SIZE" in self.extensions else ""
@@ -321,7 +320,7 @@ class Client(Protocol):
         :returns: the mark. Stops early when the server replies.
         """
         transport: Any = self.transport
-        self._body = body = _Body(self, transport, memoryview(data))
+        body = Body(transport, memoryview(data), self._progressed)
         until = self._clock.seconds() + self._waits.message
         transport.registerProducer(body, False)
         try:
@@ -329,12 +328,10 @@ class Client(Protocol):
                 left = max(until - self._clock.seconds(), 0.0)
                 await self._wait("block", min(self._waits.block, left))
         finally:
-            self._body = None
             transport.unregisterProducer()
         return body.stuffer.end()
 
-    def progressed(self) -> None:
-        """The connection took a block of the message."""
+    def _progressed(self) -> None:
         if self._waiting is not None and self._wants == "block":
             self._fire(None)
 
@@ -434,55 +431,6 @@ class Client(Protocol):
             self.on_lost(self)
 
 
-class _Transaction:
-    """Who has been answered what.
-
-    :ivar open: recipients without an answer yet.
-    :ivar ended: the final dot was written.
-    :ivar unsure: what the server thinks of the connection is not clear any more.
-    """
-
-    def __init__(self, recipients: Sequence[str]) -> None:
-        self.open = list(dict.fromkeys(recipients))
-        self.answers: dict[str, Answer] = {}
-        self.ended = self.withheld = self.unsure = False
-
-    def answer(
-        self, recipient: str, state: Literal["sent", "refused", "deferred", "unknown"], code: int | None, text: str
-    ) -> None:
-        self.open.remove(recipient)
-        self.answers[recipient] = Answer(state, code, text)
-
-    def settle(self, state: Literal["sent", "refused", "deferred", "unknown"], code: int | None, text: str) -> None:
-        """The same answer for all that are open."""
-        for recipient in list(self.open):
-            self.answer(recipient, state, code, text)
-
-
-@implementer(IPullProducer)
-class _Body:
-    """Feeds a message to the connection, dots doubled."""
-
-    def __init__(self, client: Client, transport: Any, data: memoryview) -> None:
-        self._client, self._transport, self._data = client, transport, data
-        self.stuffer = DotStuffer()
-        self._position = 0
-        #: Everything has been taken by the connection.
-        self.finished = False
-
-    def resumeProducing(self) -> None:
-        if self._position >= len(self._data):
-            self.finished = True
-        else:
-            block = bytes(self._data[self._position : self._position + _BLOCK])
-            self._position += _BLOCK
-            self._transport.write(self.stuffer.feed(block))
-        self._client.progressed()
-
-    def stopProducing(self) -> None:
-        self._position = len(self._data)
-
-
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode("utf-8")).decode("ascii")
 
@@ -490,7 +438,7 @@ def _base64(text: str) -> str:
 def _words(reason: Failure) -> str:
     """A TLS failure's cause, for the person who reads why mail does not leave."""
     value: Any = reason.value
-    if type(value).__name__ == "VerificationError":
+    if isinstance(value, VerificationError):
         return "the certificate is for another host"
     try:
         return ", ".join(part[2] for part in value.args[0] if part[2])[:200] or "no common ground"

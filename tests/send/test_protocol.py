@@ -30,7 +30,7 @@ class Transport(StringTransport):
 
     def run(self) -> None:
         """Let the producer write all that it has."""
-        while self.producer is not None and not self.client._body.finished:
+        while self.producer is not None and not self.producer.finished:
             self.producer.resumeProducing()
 
     def abortConnection(self) -> None:
