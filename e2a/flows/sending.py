@@ -78,7 +78,7 @@ class SendingFlow:
 
     :param direct: destinations are recipient domains; otherwise one server takes all.
     :param policy: what follows a lost final answer.
-    :param monotonic: seconds on a clock that nobody sets and that runs while the process is stopped.
+    :param monotonic: seconds on a clock that nobody sets and that runs while the process, or the machine, is stopped.
     :param random: uniform in [0, 1), for jitter.
     :param soon: see ``Grouped``.
     """
