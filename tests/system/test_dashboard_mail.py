@@ -97,6 +97,7 @@ class MailPageTests(DashboardCase):
         self.send(ANA, question)
         row = page.locator(".letter.unread")
         row.get_by_text("Proven").wait_for()
+        page.get_by_role("heading", name="The first mail is here").wait_for()
         self.send(EVE, mail("e1@evil.test", ANA, BOT, subject="Please pay"))
         page.get_by_text("Likely forged").wait_for()
         self.looks("mail")

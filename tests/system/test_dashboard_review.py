@@ -138,3 +138,20 @@ class ReviewPageTests(DashboardCase):
         self.assertEqual(self.status(reply), "sent")
         page.goto(f"{self.server.url}/dashboard/pending/review?id={others[0]}")
         page.get_by_text("Reason: ask <b>first</b>").wait_for()
+        self.too_late()
+
+    def too_late(self) -> None:
+        """An edit outlives the decision of somebody else, to be copied."""
+        page = self.page
+        held = self.hold("Quote 4")
+        page.goto(f"{self.server.url}/dashboard/pending/review?id={held}")
+        self.press("e")
+        page.locator("textarea[name=text]").fill("a better offer")
+        self.api.post(f"/api/v1/messages/{held}/reject", {"reason": "no"}, status=200)
+        page.get_by_text("Rejected: it is not sent.").wait_for()
+        self.assertEqual(page.locator("textarea[name=text]").input_value(), "a better offer")
+        self.expect_complaint("409")
+        page.get_by_role("button", name="Approve with these edits").click()
+        page.get_by_role("heading", name="What you had written").wait_for()
+        self.assertEqual(page.get_by_label("Text").input_value(), "a better offer")
+        self.looks("too-late")

@@ -31,9 +31,23 @@ class AuthorTests(SynchronousTestCase):
         ):
             (said, *_) = author(f"{name} <{EVE}>", EVE).warnings
             self.assertIn("ana@corp.test", said, name)
-        # What is no name and an address is shown whole, and looked at whole.
-        (said,) = author(f"{EVE}, ana@corp.test", EVE).warnings
-        self.assertIn("ana@corp.test", said)
+
+    def test_no_plain_sender(self) -> None:
+        """A field from which the sender was not taken is told beside the address that was; with look-alike letters in
+        both spellings.
+        """
+        for text, shown in (
+            (f"{EVE}, ana@corp.test", "ana@corp.test"),
+            ("ana@corp.test", "ana@corp.test"),
+            ("Ana <ana@corp.test@evil.test>", "ana@corp.test"),
+            ("Ana <ana@\u0430\u0440\u0440\u04cf\u0435.test>", "(really ana@xn--80ak6aa92e.test)"),
+        ):
+            (said,) = author(text, EVE).warnings
+            self.assertIn(shown, said)
+            self.assertIn(f"handed over under {EVE}", said)
+        (said,) = author("undisclosed:;", "").warnings
+        self.assertIn("names nobody", said)
+        self.assertIn("under no address", said)
 
     def test_turned(self) -> None:
         """Characters that turn text around are told."""

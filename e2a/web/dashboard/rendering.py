@@ -154,7 +154,7 @@ def octets(size: int) -> str:
     for unit, width in (("GB", 2**30), ("MB", 2**20), ("kB", 2**10)):
         if size >= width:
             return f"{size / width:.1f} {unit}"
-    return f"{size} bytes"
+    return f"{size} byte{'' if size == 1 else 's'}"
 
 
 def segment(text: str) -> str:

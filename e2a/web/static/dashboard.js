@@ -147,7 +147,7 @@ const help = document.getElementById("help");
 const keysOff = () => localStorage.getItem("keys") === "off";
 const showKeys = () => { document.body.classList.toggle("keys-off", keysOff()); for (const box of document.querySelectorAll("[data-keys]")) box.checked = !keysOff(); };
 showKeys();
-for (const button of document.querySelectorAll("[data-help]")) { button.hidden = false; button.addEventListener("click", () => help.showModal()); }
+for (const button of document.querySelectorAll("[data-help]")) button.addEventListener("click", () => help.showModal());
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-keys]")) return;
   localStorage.setItem("keys", event.target.checked ? "on" : "off");
