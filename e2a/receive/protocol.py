@@ -221,8 +221,9 @@ class InboundESMTP(Framing):
                 self._close(replies.TOO_MANY_UNKNOWN)
             return None
         count("smtp_recipients", outcome="accepted")
-        if any((known.agent_id, known.tag) == (result.agent_id, result.tag) for known in self._recipients):
-            return self._talked(replies.RECIPIENT_OK)
+        for known in self._recipients:
+            if known.agent_id == result.agent_id and known.tag == result.tag:
+                return self._talked(replies.RECIPIENT_OK)
         self._recipients.append(result)
         return replies.RECIPIENT_OK
 

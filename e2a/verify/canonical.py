@@ -47,7 +47,8 @@ class Selector:
     def relaxed(self, field: Field) -> bytes:
         form = self._relaxed.get(id(field))
         if form is None:
-            form = self._relaxed[id(field)] = relaxed_field(field.key, field.value)
+            value = field.raw.replace(b"\r\n", b"").partition(b":")[2]
+            form = self._relaxed[id(field)] = field.key + b":" + _collapse(value).strip(b" ") + b"\r\n"
         return form
 
 

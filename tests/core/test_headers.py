@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2a.core.mail import headers
 from e2a.core.mail.headers import scan
 
 JUNK = st.lists(
@@ -61,6 +64,29 @@ class ScanTests(SynchronousTestCase):
         """Ten thousand fields are read, each once."""
         raw = b"".join(b"X-%d: v\r\n" % number for number in range(10_000)) + b"\r\n"
         self.assertEqual(len(scan(raw).fields), 10_000)
+
+    def test_time_is_linear(self) -> None:
+        """An eighth of a megabyte of header is read at once, whatever it is made of."""
+        for unit in (b"x", b"x ", b":", b"\r\n x", b"x\r\n", b"\r", b"\n", b"x:\r", b"x:\r\n \n"):
+            block = b"A: b\r\n" + unit * (2**17 // len(unit))
+            began = time.thread_time()
+            scan(block)
+            scan(block + b"\r\n\r\n")
+            self.assertLess(time.thread_time() - began, 1.5, unit)
+
+    @settings(deadline=None, max_examples=400)
+    @given(
+        st.lists(
+            st.sampled_from(
+                [b"From: a@b.test\r\n", b"X:\r\n", b"Y :\xff\r\n", b" fold\r\n", b"\t\r\n"] * 3 + [b"x\r\n", b"Z: \r"]
+            ),
+            max_size=6,
+        ).map(b"".join)
+    )
+    def test_the_short_way(self, block: bytes) -> None:
+        """A block of fields alone is read by one pattern as it is read line by line."""
+        found = scan(block)
+        self.assertEqual((found.fields, found.defects), headers._scan_odd(block))
 
     @settings(deadline=None, max_examples=200)
     @given(JUNK)

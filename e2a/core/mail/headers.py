@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
-# Possessive where nothing is to be gained by going back: time stays in proportion to the length, whatever the bytes.
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*\r\n")
+# Possessive where nothing is to be gained by going back, and begun at line starts only: time stays in proportion to the
+# length, whatever the bytes.
+_FIELD = re.compile(rb"(?<![^\n])(([!-9;-~]++)[ \t]*+:[^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*\r\n)")
 _NAME = re.compile(rb"([!-9;-~]++)[ \t]*+:")
 
 
@@ -88,33 +90,30 @@ def scan(raw: bytes) -> HeaderBlock:
         return HeaderBlock((), 2)
     end = raw.find(b"\r\n\r\n")
     block, body_start = (raw, len(raw)) if end < 0 else (raw[: end + 2], end + 4)
+    found: list[tuple[bytes, bytes]] = _FIELD.findall(block)
+    raws = [text for text, _ in found]
+    ends = list(accumulate(map(len, raws)))
+    if found and ends[-1] == len(block):
+        # Nothing stands before, between and behind them.
+        keys = [name.lower() for _, name in found]
+        fields = tuple(map(Field, keys, raws, [0, *ends], ends))
+        defects: tuple[str, ...] = ()
+    else:
+        fields, defects = _scan_odd(block)
+    return HeaderBlock(fields, body_start, (*defects, "nul") if b"\0" in block else defects)
+
+
+def _scan_odd(block: bytes) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+    """The fields and defects of a block that is not fields alone, one line at a time."""
     fields: list[Field] = []
-    position = 0
-    field_at = _FIELD.match
-    while match := field_at(block, position):
-        start, position = match.span()
-        fields.append(Field(match[1].lower(), match[0], start, position))
-    defects = []
-    if position < len(block):
-        defects = _scan_odd(block, fields, position)
-    if b"\0" in block:
-        defects.append("nul")
-    return HeaderBlock(tuple(fields), body_start, tuple(defects))
-
-
-def _scan_odd(block: bytes, fields: list[Field], position: int) -> list[str]:
-    """The rest of a block from its first line that is not a plain field, one line at a time."""
-    key, start, bad = b"", -1, False
-    if fields:
-        # Its next fold may be the odd line.
-        key, _, start, _ = fields.pop()
+    key, start, position, bad = b"", -1, 0, False
 
     def close() -> None:
         if start >= 0:
             text = block[start:position]
             fields.append(Field(key, text if text[-1:] in b"\r\n" else text + b"\r\n", start, position))
 
-    for line in _LINE.findall(block, position):
+    for line in _LINE.findall(block):
         if line[:1] in (b" ", b"\t"):
             bad = bad or start < 0
         else:
@@ -129,4 +128,4 @@ def _scan_odd(block: bytes, fields: list[Field], position: int) -> list[str]:
     close()
     crlf = block.count(b"\r\n")
     bare = block.count(b"\n") != crlf or block.count(b"\r") != crlf
-    return ["bare_newline"] * bare + ["bad_field"] * bad
+    return tuple(fields), ("bare_newline",) * bare + ("bad_field",) * bad
