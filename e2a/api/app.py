@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 from klein import Klein
 from pydantic import BaseModel
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -36,7 +36,7 @@ from e2a.flows.ports import Cpu
 from . import body, errors, limiting
 from .auth import Authorizer, bearer_token
 from .limiting import Concurrency, Limiter, counts_client, counts_user
-from .pacing import send_flow
+from .pacing import send
 from .routing import DEFAULT_MAX_BODY, MESSAGE_BODY, Call, Flow, Reply, Route, Stream, body_for, routes_of
 from .site import request_id
 
@@ -218,18 +218,14 @@ class Api(Resource):
         return await self._limiter.count(route.limit, whom)
 
     async def _write(self, request: Request, reply: Reply) -> bytes:
-        if isinstance(reply.content, Stream) and request.method != b"HEAD":
-            self._start(request, reply)
-            await self._send(request, reply.content)
-            return b""
-        if isinstance(reply.content, Flow):
-            self._start(request, reply)
-            if request.method == b"HEAD":
-                reply.content.close()
-            else:
-                await send_flow(request, reply.content, self._clock, READER_GRACE, SLOWEST_READER)
-            return b""
-        return self._start(request, reply)
+        if not isinstance(reply.content, Stream | Flow):
+            return self._start(request, reply)
+        self._start(request, reply)
+        if request.method != b"HEAD":
+            await send(request, reply.content, self._clock, READER_GRACE, SLOWEST_READER)
+        elif isinstance(reply.content, Flow):
+            reply.content.close()
+        return b""
 
     async def _body(self, request: Request, route: Route) -> tuple[Any, bytes]:
         """The body by its model, and its digest."""
@@ -284,22 +280,6 @@ class Api(Resource):
         _set_headers(request, reply.headers)
         return content if isinstance(content, bytes) else b""
 
-    async def _send(self, request: Request, stream: Stream) -> None:
-        """Write a stream at the pace of the client; a client that is too slow, or leaves, is dropped."""
-        producer = _Producer(request, stream.chunks)
-        transport: Any = request.transport
-        limit = self._clock.callLater(READER_GRACE + stream.length / SLOWEST_READER, transport.abortConnection)
-        try:
-            request.registerProducer(producer, True)
-            producer.resumeProducing()
-            await producer.done
-        finally:
-            if limit.active():
-                limit.cancel()
-            # A request whose connection is gone has no channel left to unregister from.
-            if request.channel is not None:
-                request.unregisterProducer()
-
     def _failed(self, request: Request, failure: Failure) -> bytes:
         """What Klein itself raises: no such route, no such method; and a cancellation that was not the client's."""
         problem = failure.value
@@ -332,45 +312,6 @@ class Api(Resource):
     def _failure(self, request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Reply:
         wants = errors.wants_problem(request.getHeader("accept"))
         return errors.failure(status, text, problem=wants, request_id=request_id(request), headers=headers)
-
-
-class _Producer:
-    """Writes chunk after chunk while the client keeps up.
-
-    :ivar done: fires when everything was written; cancelled by whoever stops waiting.
-    """
-
-    def __init__(self, request: Request, chunks: Iterator[bytes]) -> None:
-        self._request = request
-        self._chunks = chunks
-        self._paused = False
-        self._writing = False
-        self.done: Deferred[None] = Deferred()
-
-    def resumeProducing(self) -> None:
-        self._paused = False
-        if self._writing:
-            return
-        self._writing = True
-        try:
-            while not self._paused and not self.done.called:
-                chunk = next(self._chunks, None)
-                if chunk is None:
-                    self.done.callback(None)
-                else:
-                    self._request.write(chunk)
-        except Exception:
-            if not self.done.called:
-                self.done.errback()
-        finally:
-            self._writing = False
-
-    def pauseProducing(self) -> None:
-        self._paused = True
-
-    def stopProducing(self) -> None:
-        # The connection is going; Klein hears of that and cancels the handler, which waits for ``done``.
-        self._paused = True
 
 
 def _understood(raw: bytes, model: type[BaseModel], most: int) -> tuple[BaseModel, bytes]:

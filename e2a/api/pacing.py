@@ -1,7 +1,8 @@
-"""Writing a body while it is made, no faster than the client takes it."""
+"""Writing a long body no faster than the client takes it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -10,12 +11,12 @@ from twisted.logger import Logger
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from .routing import Flow
+from .routing import Flow, Stream
 
 _log = Logger()
 
 
-async def send_flow(request: Request, flow: Flow, clock: IReactorTime, grace: float, slowest: float) -> None:
+async def send(request: Request, content: Stream | Flow, clock: IReactorTime, grace: float, slowest: float) -> None:
     """Write every chunk. A client that leaves ends it, as does one that is too slow, and an error: then the connection
     is broken off, because the beginning of the body is on its way already.
 
@@ -23,13 +24,15 @@ async def send_flow(request: Request, flow: Flow, clock: IReactorTime, grace: fl
     :raises CancelledError: the client left.
     """
     transport: Any = request.transport
-    pace = _Pace(clock, transport.abortConnection, grace, slowest)
+    pace = _Pace(request, clock, transport.abortConnection, grace, slowest)
     request.registerProducer(pace, True)
     try:
-        async for chunk in flow.chunks:
-            request.write(chunk)
-            pace.written += len(chunk)
-            await pace.ready()
+        if isinstance(content, Stream):
+            for chunk in content.chunks:
+                await pace.write(chunk)
+        else:
+            async for chunk in content.chunks:
+                await pace.write(chunk)
     except CancelledError:
         raise
     except Exception:
@@ -40,7 +43,8 @@ async def send_flow(request: Request, flow: Flow, clock: IReactorTime, grace: fl
         # A request whose connection is gone has no channel left to unregister from.
         if request.channel is not None:
             request.unregisterProducer()
-        flow.close()
+        if isinstance(content, Flow):
+            content.close()
 
 
 @implementer(IPushProducer)
@@ -50,7 +54,10 @@ class _Pace:
     :ivar written: octets so far.
     """
 
-    def __init__(self, clock: IReactorTime, abort: Any, grace: float, slowest: float) -> None:
+    def __init__(
+        self, request: Request, clock: IReactorTime, abort: Callable[[], object], grace: float, slowest: float
+    ) -> None:
+        self._request = request
         self._clock = clock
         self._abort = abort
         self._grace = grace
@@ -61,8 +68,10 @@ class _Pace:
         self._waiting: Deferred[None] | None = None
         self.written = 0
 
-    async def ready(self) -> None:
+    async def write(self, chunk: bytes) -> None:
         """Returns when more may be written."""
+        self._request.write(chunk)
+        self.written += len(chunk)
         if self._paused_at is not None:
             self._waiting = Deferred()
             await self._waiting

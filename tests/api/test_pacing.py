@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from e2a.api.pacing import send_flow
-from e2a.api.routing import Flow
+from e2a.api.pacing import send
+from e2a.api.routing import Flow, Stream
 
 
 class Client:
@@ -45,7 +45,7 @@ class PacingTests(TestCase):
 
     def send(self, chunks: AsyncIterator[bytes]) -> Deferred[None]:
         request: Any = self.client
-        return Deferred.fromCoroutine(send_flow(request, Flow(chunks, self.close), self.clock, 10.0, 100))
+        return Deferred.fromCoroutine(send(request, Flow(chunks, self.close), self.clock, 10.0, 100))
 
     async def three(self) -> AsyncIterator[bytes]:
         for chunk in (b"a" * 100, b"b", b"c"):
@@ -111,3 +111,21 @@ class PacingTests(TestCase):
         sent.cancel()
         self.failureResultOf(sent, CancelledError)
         self.assertEqual((self.closed, self.client.aborted), (1, False))
+
+    def test_known_length(self) -> None:
+        """A body whose length is known goes out the same way, and one that fails in the middle breaks off."""
+
+        def chunks() -> Iterator[bytes]:
+            self.client.producer.pauseProducing()
+            yield b"a"
+            yield b"b"
+            raise RuntimeError("gone")
+
+        request: Any = self.client
+        sent = Deferred.fromCoroutine(send(request, Stream(3, chunks()), self.clock, 10.0, 100))
+        self.assertEqual(self.client.written, [b"a"])
+        self.assertNoResult(sent)
+        self.client.producer.resumeProducing()
+        self.successResultOf(sent)
+        self.assertEqual((self.client.written, self.client.aborted), ([b"a", b"b"], True))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
