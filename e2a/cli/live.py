@@ -80,7 +80,11 @@ class _Reporting(logging.Handler):
     def __init__(self, report: Report) -> None:
         super().__init__()
         self._report_line = report
+        self._explained = False
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         self._report_line(text[:1].upper() + text[1:])
+        if not self._explained:
+            self._explained = True
+            self._report_line("It is tried again until it works; Ctrl-C ends it.")

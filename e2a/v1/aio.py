@@ -151,8 +151,9 @@ class AsyncE2AClient:
         :param reconnect: go on after a connection has ended, for whatever reason; False ends with the first.
         :param max_backoff: seconds between two attempts at most.
         :param raise_on_refusal: raise when the server says that this key may not listen to this agent (401, 403, 404),
-            or that the agent is not in ``local`` mode (400). Otherwise that is logged as a warning of the logger
-            ``e2a.v1.websocket`` and tried again, as a server that is away is.
+            or that the agent is not in ``local`` mode (400), and when the first connection shows that there is no e2a
+            server. Otherwise that is logged as a warning of the logger ``e2a.v1.websocket`` and tried again, as a
+            server that is away is.
         :raises E2AApiError: refused, with ``raise_on_refusal``.
         """
         transport = self.api.transport
