@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
 from pydantic import Field
@@ -62,9 +63,12 @@ def once_of(call: Call, route: str) -> Once | None:
         return None
     principal = call.principal
     path = repr(sorted(call.path.items())).encode()
-    # What a request is about may depend on which agents its key sees.
+    # What a request is about may depend on which agents its key sees. And such a key neither uses up the words of
+    # others nor learns which they have used.
     reach = (principal.agent_id or "") + (f"\0{principal.label_prefix}" if principal.label_prefix else "")
-    return once(principal.organisation_id, route, key, path, reach.encode(), call.body_digest)
+    if reach:
+        route = f"{route} {hashlib.sha256(reach.encode()).hexdigest()}"
+    return once(principal.organisation_id, route, key, path, call.body_digest)
 
 
 def seconds_of(call: Call) -> float:

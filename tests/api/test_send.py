@@ -17,7 +17,9 @@ from e2a.api.send import Sending
 from e2a.core.entities import OutboundMessage, OutboundRecipient
 from e2a.core.errors import RecipientSuppressed
 from e2a.core.rules.drafts import Asked, AskedFile
+from e2a.core.rules.permissions import AGENT_PERMISSIONS
 from e2a.flows.outcomes import Submitted
+from tests.api import support
 from tests.api.support import Answer, Client, authenticate, counting_random, make_app
 
 NOW = datetime(2026, 4, 20, 8, tzinfo=UTC)
@@ -188,6 +190,18 @@ class SendTests(TestCase):
         self.writing.answer = Submitted(MESSAGE, (SENT,), replayed=True)
         answer = self.post(headers={"Idempotency-Key": "k"})
         self.assertEqual(answer.header("Idempotent-Replayed"), "true")
+
+    def test_key_of_a_part(self) -> None:
+        """A key for a part of the agents has words of its own, which it shares with every key of that reach: it cannot
+        use up those of others, nor learn which they have used.
+        """
+        bound = replace(support.BOUND, permissions=AGENT_PERMISSIONS)
+        labelled = replace(bound, agent_id=None, label_prefix="eu/")
+        keys = {"bound": bound, "again": replace(bound, key_id="apk_2"), "labelled": labelled}
+        self.patch(support, "KEYS", {**support.KEYS, **keys})
+        found = {name: self.once(key=name) for name in ("whole", *keys)}
+        self.assertEqual(found["bound"], found["again"])
+        self.assertEqual(len({(each.route, each.key) for each in found.values()}), 3)
 
     def test_other_routes(self) -> None:
         """Reply, forward and test reach the flow with the agent and the message of their path."""
