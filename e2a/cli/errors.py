@@ -45,6 +45,12 @@ _HINTS = {
     "auto_reply_blocked": "If it should be answered all the same, add --force.",
     "precondition_failed": "DNS changes take a while to be seen. What is still wrong: e2a domains check DOMAIN",
 }
+#: What usually helps, by the field at fault of a malformed request.
+_FIELD_HINTS = {
+    "from": "Which agents there are: e2a agents list",
+    "slug": "Which domains there are, for an address on one: e2a domains list",
+    "webhook_url": "Where mail is posted is said by --webhook-url URL.",
+}
 
 
 class CommandError(click.ClickException):
@@ -99,7 +105,8 @@ class ApiError(CommandError):
         super().__init__(
             message or f"the server answered {status}",
             exit_code=exit_code_of(status),
-            hint=_hint(status, code, request_id, retry_after) or hint,
+            hint=_hint(status, code, request_id, retry_after)
+            or (_FIELD_HINTS.get(field, hint) if status == 400 else hint),
             details={name: value for name, value in details.items() if value},
         )
 

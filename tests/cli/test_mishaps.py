@@ -89,11 +89,14 @@ class Answers(CommandCase):
         self.assertIn(f"What there is: e2a inbox --agent {BOT}\n", result.stderr)
 
     def test_field(self) -> None:
-        """A refusal names the field at fault, once."""
+        """A refusal names the field at fault, once, and what helps where the command knows."""
         for detail, shown in (("not a valid name", "domain: not a valid name"), ("domain is odd", "domain is odd")):
             self.server.answers["POST /api/v1/domains"] = problem(400, detail, field="domain")
             result = self.run_e2a("domains", "register", "a b", code=5)
             self.assertTrue(result.stderr.startswith(f"Error: {shown}\n"), result.stderr)
+        self.server.answers["POST /api/v1/send"] = problem(400, "from is not an agent of this account", field="from")
+        send = ("send", "--to", "a@b.test", "--subject", "s", "--body", "b", "--agent", "other@corp.test")
+        self.assertIn("e2a agents list", self.run_e2a(*send, code=5).stderr)
 
     def test_certificate(self) -> None:
         """A certificate that nobody vouches for, and http where https is meant, have their own advice."""
