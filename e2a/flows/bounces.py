@@ -66,7 +66,7 @@ class Bounces:
         """Whether a message is worth a ``take``: most mail is not."""
         if not envelope.mail_from and _may_report(block):
             return True
-        return any([self.ours(recipient.address) for recipient in envelope.recipients])
+        return any(self.ours(recipient.address) for recipient in envelope.recipients)
 
     async def take(self, envelope: Envelope, raw: bytes, block: HeaderBlock) -> dict[str, str | None]:
         """Record what a message reports, if it is a report that counts. Taking it twice changes nothing.

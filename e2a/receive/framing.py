@@ -49,6 +49,8 @@ class Framing(smtp.ESMTP):
         self._waiting = False
         self._paused = False
         self._direct = False
+        #: When the last complete command or message octet came, or our answer left.
+        self._active_at = 0.0
         self._input = b""
         self._replies: list[bytes] = []
 
@@ -109,6 +111,7 @@ class Framing(smtp.ESMTP):
     def _opened(self) -> None:
         # Replies are small: a socket that is not behind TLS or a wrapper takes them at once, without the reactor.
         self._direct = isinstance(self.transport, tcp.Connection)
+        self._active_at = self._clock.seconds()
         self.setTimeout(self._idle_timeout)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -128,7 +131,12 @@ class Framing(smtp.ESMTP):
             # The delay is ours, not the client's.
             self.setTimeout(self._idle_timeout)
         else:
-            self._close(replies.IDLE)
+            # The timer is not wound up anew for each command; it finds out here that there have been some.
+            left = self._active_at + self._idle_timeout - self._clock.seconds()
+            if left > 0:
+                self.setTimeout(left)
+            else:
+                self._close(replies.IDLE)
 
     def abort(self) -> None:
         """Cut the connection without a word."""
@@ -157,7 +165,7 @@ class Framing(smtp.ESMTP):
                     self.transport.pauseProducing()
                 break
             if self._decoder is not None:
-                self.resetTimeout()
+                self._active_at = self._clock.seconds()
                 rest = self._decoder.feed(data[position:] if position else data)
                 if rest is None:
                     self._body_received()
@@ -181,7 +189,7 @@ class Framing(smtp.ESMTP):
             elif line.find(b"\r") != len(line) - 2 or b"\0" in line:
                 self._close(replies.BAD_LINE)
             else:
-                self.resetTimeout()
+                self._active_at = self._clock.seconds()
                 self._command(line[:-2])
 
     # --- waiting for the gateway -------------------------------------------------------------------
@@ -226,7 +234,7 @@ class Framing(smtp.ESMTP):
             return
         if reply is not None:
             self._replies.append(reply)
-        self.resetTimeout()
+        self._active_at = self._clock.seconds()
         data, self._input = self._input, b""
         if self._paused:
             self._paused = False

@@ -73,7 +73,9 @@ _NOTHING = Discovery()
 
 
 def discover(domain: str, organisations: Organisations) -> Check[Discovery]:
-    """Find the policy for a From domain; both places are asked at once."""
+    """Find the policy for a From domain, ``""`` when there is none; both places are asked at once."""
+    if not domain:
+        return _NOTHING
     questions = _places(domain, organisations.of(domain) or domain)
     answers = yield questions
     for question in questions:

@@ -102,7 +102,7 @@ class Verifier:
         checks = together(
             spf.check(envelope.client_ip, envelope.mail_from, envelope.helo),
             _keys(keys),
-            _policy(domain, self._organisations),
+            dmarc.discover(domain, self._organisations),
         )
         try:
             outcomes = await self._resolver.drive(checks, self._resolver.seconds() + DEADLINE)
@@ -153,7 +153,3 @@ def _prepare(
 
 def _keys(questions: tuple[Question, ...]) -> Check[Answers]:
     return (yield questions) if questions else {}
-
-
-def _policy(domain: str, organisations: dmarc.Organisations) -> Check[dmarc.Discovery]:
-    return (yield from dmarc.discover(domain, organisations)) if domain else dmarc.Discovery()

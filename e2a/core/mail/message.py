@@ -22,6 +22,7 @@ _LONGEST_ID = 998
 #: An index entry holds at most a third of a page, so addresses beyond this are only in the raw message.
 _MOST_ADDRESSES = 500
 
+_RESULTS = b"authentication-results"
 _MESSAGE_ID = re.compile(rb"<[^<>\s]+>")
 
 
@@ -71,7 +72,9 @@ def kept_bytes(raw: bytes, block: HeaderBlock, trace: bytes, authserv_id: str) -
     :param trace: complete header lines of ours, each ending in CRLF.
     """
     ours = authserv_id.encode("ascii").lower()
-    cuts = [(field.start, field.end) for field in block.fields if _forged(field, ours)]
+    cuts = []
+    if any(key.startswith(b"x-e2a-") or key == _RESULTS for key in block.by_key):
+        cuts = [(field.start, field.end) for field in block.fields if _forged(field, ours)]
     orphan = 0
     while raw[orphan : orphan + 1] in (b" ", b"\t"):
         line_end = raw.find(b"\n", orphan)
@@ -92,7 +95,7 @@ def _forged(field: Field, ours: bytes) -> bool:
     if field.key.startswith(b"x-e2a-"):
         return True
     # Comments, quoting and escapes leave many ways to write whose results these are; none does without our name.
-    return field.key == b"authentication-results" and ours in field.raw.lower().replace(b"\\", b"")
+    return field.key == _RESULTS and ours in field.raw.lower().replace(b"\\", b"")
 
 
 def _addresses(fields: list[Field] | None) -> tuple[str, ...]:
