@@ -145,6 +145,16 @@ class MessagesTests(OutboundTestCase):
         self.assertEqual(await self.count("outbox"), 4)
         self.assertEqual((await self.db.read("used", quotas.used, ORGANISATION)).messages_per_day, 4)
 
+    async def test_together(self) -> None:
+        """Messages of several organisations are counted together: all of an organisation's, or none of them."""
+        await make_agent(self.db, OTHER, organisation="org_b")
+        for wanted, counted in (
+            ({ORGANISATION: (3, 4), "org_b": (5, 4)}, {ORGANISATION}),
+            ({ORGANISATION: (2, 4), "org_b": (4, 4)}, {"org_b"}),
+            ({ORGANISATION: (1, 4), "org_b": (1, 5)}, {ORGANISATION, "org_b"}),
+        ):
+            self.assertEqual(await self.db.run("take", quotas.take_messages, wanted), counted)
+
     async def test_next_day(self) -> None:
         """Another day begins anew, and the counts of days that are over go."""
         await self.send_many(2, 2)

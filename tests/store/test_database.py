@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from e2a.core.errors import NotFound, SettingsError, Unavailable
 from e2a.store import database
 from e2a.store.connection import Target
-from e2a.store.database import Database, StatementTimeout
+from e2a.store.database import Blocked, Database, StatementTimeout, Undone
 from tests.support.postgres import DatabaseTestCase, ServerTestCase, drop_database, dsn_of, new_database, sql
 
 IDLE = """
@@ -317,7 +317,7 @@ class TimeLimitTests(Rows):
         await self.assert_usable()
 
     async def test_lock_timeout(self) -> None:
-        """Who cannot get a lock in time is told Unavailable."""
+        """Who cannot get a lock in time is told so, by a kind of Unavailable that says that nothing was done."""
 
         async def second(cur: Any) -> None:
             await cur.execute("SET LOCAL lock_timeout = 20")
@@ -325,10 +325,11 @@ class TimeLimitTests(Rows):
 
         async def first(cur: Any) -> None:
             await cur.execute("LOCK TABLE t")
-            with self.assertRaises(Unavailable):
+            with self.assertRaises(Blocked):
                 await self.db.run("second", second)
 
         await self.db.run("first", first)
+        self.assertTrue(issubclass(Blocked, Undone) and issubclass(Undone, Unavailable))
         await self.assert_usable()
 
 
