@@ -13,9 +13,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-
-from e2a.core.errors import E2AError
 
 from .ports import Now
 
@@ -116,7 +113,7 @@ class Answers(Generic[V]):
         except Exception as error:
             self._settled(key, question)
             for waiter in question.waiting:
-                waiter.errback(error if isinstance(error, E2AError) else Failure())
+                waiter.errback(error)
             return
         # Asked anew meanwhile: those who wait may have the answer, nobody after them.
         if self._settled(key, question):

@@ -63,3 +63,34 @@ class AnswerTests(SynchronousTestCase):
         answer.callback("old")
         self.assertEqual(self.successResultOf(asking), "old")
         self.assertIs(self.answers.get("key"), MISS)
+
+    def test_the_latest_change_counts(self) -> None:
+        """That an earlier change of the same is forgotten takes nothing from a later one."""
+        answer: Deferred[str] = Deferred()
+
+        async def fetch() -> str | None:
+            return await answer
+
+        self.answers.changed("key")
+        self.clock.advance(QUESTION_SECONDS)
+        asking = Deferred.fromCoroutine(self.answers.load("key", fetch))
+        self.answers.changed("key")
+        self.clock.advance(11.0)
+        self.answers.changed("another")
+        answer.callback("old")
+        self.assertEqual(self.successResultOf(asking), "old")
+        self.assertIs(self.answers.get("key"), MISS)
+
+    def test_gone_and_come_back(self) -> None:
+        """An answer takes the place of the one before, whichever of the two says that there is nothing."""
+        for value in ("old", None, "new", None):
+            self.answers.changed("key")
+            self.load("key", value)
+            self.assertEqual(self.answers.get("key"), value)
+
+    def test_clear(self) -> None:
+        """After a loss of notifications nothing is believed, known or absent."""
+        self.load("key", "value")
+        self.load("nothing", None)
+        self.answers.clear()
+        self.assertEqual([self.answers.get(key) for key in ("key", "nothing")], [MISS, MISS])
