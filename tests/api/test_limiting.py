@@ -157,6 +157,14 @@ class ConcurrencyTests(LimitCase):
         with self.concurrency.place("work", "a"), self.concurrency.place("work", "a"):
             pass
 
+    def test_one_leaves(self) -> None:
+        """Who leaves frees one place, and no more."""
+        with self.concurrency.place("work", "a"):
+            with self.concurrency.place("work", "a"):
+                pass
+            with self.concurrency.place("work", "a"):
+                self.refusal(TooManyRequests, "a")
+
     def test_jitter(self) -> None:
         """Those who are sent away do not all come back at the same time."""
         waits = set()
