@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import httpx
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2a.v1 import E2AApi
 from tests.support import samples as documents
 from tests.support.ports import free_port
 from tests.support.samples import TYPESCRIPT
@@ -48,6 +50,15 @@ class DocumentTests(SynchronousTestCase):
         command = [sys.executable, str(PACKAGE / "scripts" / "openapi.py"), "--check"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_siblings(self) -> None:
+        """Whatever the Python client's raw layer can do, the TypeScript client's can, under the same name."""
+        sources = [(PACKAGE / "src" / name).read_text("utf-8") for name in ("api.ts", "account.ts")]
+        methods = set(re.findall(r"^  (?:static |async )*(\w+)\(", "".join(sources), re.MULTILINE))
+        # A script has its own way to end, and to carry out what is no method yet.
+        own = {"close", "run"}
+        wanted = {name for name, _ in inspect.getmembers(E2AApi, callable) if not name.startswith("_")} - own
+        self.assertEqual({name for name in wanted if _camel_case(name) not in methods}, set())
 
     def test_lock_names_no_machine(self) -> None:
         """The lock file pins every dependency by its digest, and names no place but the public registry."""
@@ -242,6 +253,11 @@ class PackageTests(TypeScriptCase):
         found = self.api.get("/api/v1/messages", params={"status": "all"})["messages"]
         held = {each["subject"]: each["status"] for each in found if each["subject"].startswith("Held")}
         self.assertEqual(held, {"Held (checked)": "sent", "Held": "rejected"})
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)
 
 
 def _listens(port: int) -> bool:

@@ -79,6 +79,13 @@ export type ListAuditEventsResponse = Schemas["AuditLines"];
 export type UsageReport = Schemas["UsageReport"];
 export type DeleteUserDataResult = Schemas["DeletedAccount"];
 
+/** What `exportData()` streams, once it is read: each part of the account by its name. */
+export interface UserExport {
+  generated_at: string;
+  schema_version: string;
+  [part: string]: unknown;
+}
+
 export type DeploymentInfo = Schemas["Info"];
 
 /** What a webhook request carries. Only what the signature covers is proven; see `InboundEmail`. */

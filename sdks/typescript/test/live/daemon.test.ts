@@ -14,6 +14,8 @@ import {
   NotFoundError,
   PermissionDeniedError,
   TimeoutError,
+  type Agent,
+  type UserExport,
 } from "../../src/index.js";
 import { deliver, message } from "./smtp.js";
 
@@ -230,7 +232,8 @@ describe.skipIf(!baseUrl)("with a daemon", () => {
     expect((await api.me()).permissions).toContain("messages:send");
     expect((await api.listMembers()).members.map(({ role }) => role)).toEqual(["owner"]);
     const text = await new Response(await api.exportData()).text();
-    expect(JSON.parse(text).agents.map((each: { email: string }) => each.email)).toContain(agentEmail);
+    const data = JSON.parse(text) as UserExport;
+    expect((data["agents"] as Agent[]).map(({ email }) => email)).toContain(agentEmail);
     const archive = new Uint8Array(await new Response(await api.exportData("zip")).arrayBuffer());
     expect(new TextDecoder().decode(archive.subarray(0, 2))).toBe("PK");
     const actions = [];
