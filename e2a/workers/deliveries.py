@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from e2a.core.errors import Unavailable
 from e2a.flows.delivery import Claim, Held, Outcome
 
+from .ended import ended
 from .periodic import Periodic
 
 #: Requests at a time for a host that nothing is known of, and for one that only fails.
@@ -181,16 +182,12 @@ class Deliveries:
         if self._running:
             timer = self._clock.callLater(grace, self._cut_off)
             while self._running:
-                ended: Deferred[None] = Deferred()
-                next(iter(self._running)).addBoth(_pass_on, ended)
-                await ended
+                await ended(next(iter(self._running)))
             if timer.active():
                 timer.cancel()
         self._write()
         while self._recording is not None:
-            ended = Deferred()
-            self._recording.addBoth(_pass_on, ended)
-            await ended
+            await ended(self._recording)
 
     # --- claiming -----------------------------------------------------------------------------------------------------
 
@@ -332,8 +329,3 @@ class Deliveries:
                 self._outcomes[:0] = outcomes
                 self._released[:0] = released
                 await deferLater(self._clock, RECORD_RETRY)
-
-
-def _pass_on(result: object, to: Deferred[None]) -> object:
-    to.callback(None)
-    return result

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from e2a.core.errors import Unavailable
 from e2a.flows.sending import LEASE, Claim, Held, Lease, Outcome
 
+from .ended import ended
 from .periodic import Periodic
 
 #: Most jobs of one claim.
@@ -136,12 +137,12 @@ class Outbox:
         if self._running:
             timer = self._clock.callLater(grace, self._cut_off)
             while self._running:
-                await _ended(next(iter(self._running)))
+                await ended(next(iter(self._running)))
             if timer.active():
                 timer.cancel()
         self._write()
         while self._recording is not None:
-            await _ended(self._recording)
+            await ended(self._recording)
         await self._renewal.stop()
 
     # --- claiming -----------------------------------------------------------------------------------------------------
@@ -280,14 +281,3 @@ class Outbox:
                 self._log.failure("gave up writing what came of {count} attempts", count=len(outcomes))
             for outcome in outcomes:
                 self._unwritten.pop(outcome.held, None)
-
-
-async def _ended(what: Deferred[None]) -> None:
-    ended: Deferred[None] = Deferred()
-
-    def pass_on(result: object) -> object:
-        ended.callback(None)
-        return result
-
-    what.addBoth(pass_on)
-    await ended
