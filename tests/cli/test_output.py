@@ -38,6 +38,14 @@ class Texts(TestCase):
         self.assertLessEqual(output.width(fitted), max(columns, 1))
         self.assertTrue(fitted == text or fitted.endswith("…"))
 
+    def test_line(self) -> None:
+        """A line keeps its style, and nothing else that a terminal obeys."""
+        out, found = output.Output(as_json=False, quiet=False, colour=True), []
+        with mock.patch("click.echo", found.append):
+            out.line(out.good("verified") + " \x1b]0;x\x07\x1b[2J\x9b1m\u202e\r")
+        gone = "\N{REPLACEMENT CHARACTER}"
+        self.assertEqual(found, [f"\x1b[32mverified\x1b[0m {gone}]0;x{gone}{gone}[2J{gone}1m{gone}{gone}"])
+
     def test_json(self) -> None:
         """JSON holds no character that moves a terminal's cursor, and is read as the same data."""
         hostile = {"a\x9b": "\x1b[2J \x7f \u202e \u2028 \ud800 \N{GRINNING FACE} é\n", "b": [1, None]}
