@@ -8,6 +8,9 @@ from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
 from e2a.core.rules.permissions import ROLE_PERMISSIONS
 from tests.support.pages import PageTestCase
 from tests.support.tenants import execute, rows
@@ -84,6 +87,10 @@ class AgentPageTests(PageTestCase):
         await self.api_call(
             "POST", "/api/v1/send", {"from": FRIEND, "to": ["hook@agents.test"], "subject": "s", "body": "b"}
         )
+        # The first attempt is over and the next is far off, so that only this test changes the delivery.
+        while not await rows(self.db, "SELECT FROM webhook_deliveries WHERE last_error <> ''"):
+            await deferLater(reactor, 0.01)
+        await execute(self.db, "UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 day'")
         for change, badge in (
             ("status = 'pending', last_error = ''", "healthy"),
             ("status = 'pending', last_error = 'the connection was refused'", "retrying"),
@@ -93,6 +100,8 @@ class AgentPageTests(PageTestCase):
             await execute(self.db, f"UPDATE webhook_deliveries SET {change}")
             page = (await self.get("/dashboard")).text
             self.assertEqual([word for word in ("healthy", "retrying", "1 failed") if f">{word}<" in page], [badge])
+            page = (await self.get("/dashboard/agents/hook@agents.test/deliveries")).text
+            self.assertEqual(">Retrying<" in page, badge == "retrying")
 
     async def test_looking_changes_nothing(self) -> None:
         """Every page of an agent can be opened without its mail being marked as read; a button does that."""

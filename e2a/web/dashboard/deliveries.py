@@ -11,7 +11,7 @@ from e2a.flows.mailbox import Mailbox
 
 from .agentframe import AgentFrame, agent_path
 from .routing import Html, Redirect, View, page
-from .wording import DELIVERIES
+from .wording import standing
 
 PAGE = 25
 FAILED = "/dashboard/deliveries"
@@ -32,7 +32,7 @@ class DeliveryPages:
             "deliveries": found.deliveries,
             "next": found.next_token,
             "first_page": token is None,
-            "words": DELIVERIES,
+            "standing": standing,
         }
         return Html("agent_deliveries.html", values, live=("mail",))
 

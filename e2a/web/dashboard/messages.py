@@ -26,7 +26,7 @@ from .author import author
 from .content import download
 from .frames import blank, height, html_frame
 from .routing import Content, Html, Redirect, View, page
-from .wording import DELIVERIES, STATUSES, Line, cut, line, recipient_rows, thread_line
+from .wording import STATUSES, Line, cut, line, recipient_rows, standing, thread_line
 
 PAGE = 50
 #: Messages of one page of a thread, and characters and octets of each.
@@ -154,7 +154,7 @@ class MessagePages:
             "more_links": len(made.links) - MOST_LINKS if made else 0,
             "attachments": found.content.attachments,
             "delivery": await self._delivery(view, found.message),
-            "words": DELIVERIES,
+            "standing": standing,
         }
         return Html("message.html", values, live=("mail",))
 

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from e2a.web.plaintext import plain
 
@@ -71,7 +70,8 @@ class Exact(str):
 
 def shown(value: Any) -> Any:
     """What a template shows, in the order in which it was written."""
-    if isinstance(value, str) and not isinstance(value, Markup | Exact):
+    # What is HTML already was shown before it became part of it.
+    if isinstance(value, str) and not isinstance(value, Exact) and not hasattr(value, "__html__"):
         return plain(value)
     return value
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from e2a.core.entities import ConversationMessage, InboundMessage, OutboundMessage, OutboundRecipient
+from e2a.core.entities import ConversationMessage, Delivery, InboundMessage, OutboundMessage, OutboundRecipient
 from e2a.core.errors import E2AError, SendingNotConfigured
 from e2a.core.trust.plainly import plainly
 
@@ -54,6 +54,7 @@ DELIVERIES = {
     "delivered": Wording("good", "Delivered"),
     "failed": Wording("bad", "Failed"),
 }
+RETRYING = Wording("warn", "Retrying")
 #: By the state of a delegation.
 DELEGATIONS = {
     "proposed": Wording("warn", "Not answered yet"),
@@ -108,6 +109,11 @@ def people(addresses: Iterable[str]) -> str:
     found = list(addresses)
     shown = ", ".join(found[:3])
     return f"{shown} and {len(found) - 3} more" if len(found) > 3 else shown
+
+
+def standing(delivery: Delivery) -> Wording:
+    """How a webhook delivery stands."""
+    return RETRYING if delivery.status == "pending" and delivery.last_error else DELIVERIES[delivery.status]
 
 
 def recipients(message: OutboundMessage) -> str:
