@@ -87,6 +87,40 @@ class PacingTests(TestCase):
         self.failureResultOf(sent, CancelledError)
         self.assertEqual(self.closed, 1)
 
+    def test_patience(self) -> None:
+        """What was written earns time, what was waited for uses it up, and time that the source takes is nobody's."""
+        source: Deferred[None] = Deferred()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            self.client.producer.pauseProducing()
+            yield b"a" * 1000
+            await source
+            self.client.producer.pauseProducing()
+            yield b"b" * 100
+
+        sent = self.send(chunks())
+        # It was paused before anything was written: ten seconds of grace, no more.
+        self.clock.advance(9.0)
+        self.client.producer.resumeProducing()
+        self.clock.advance(100.0)
+        self.assertFalse(self.client.aborted)
+        source.callback(None)
+        # Ten seconds of grace and ten for a thousand octets, less the nine that it kept us waiting.
+        self.clock.advance(10.9)
+        self.assertFalse(self.client.aborted)
+        self.clock.advance(0.2)
+        self.assertTrue(self.client.aborted)
+        sent.cancel()
+        self.failureResultOf(sent, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_leaves_no_timer(self) -> None:
+        """A client that leaves while it keeps us waiting leaves no timer behind."""
+        sent = self.send(self.pausing(self.three()))
+        sent.cancel()
+        self.failureResultOf(sent, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_error(self) -> None:
         """An error breaks the connection off, so that the part is not taken for the whole."""
 
