@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from twisted.trial.unittest import TestCase
 
-from e2a.core.trust.idtoken import TokenRefused, UnknownKey, usable_keys, verify
+from e2a.core.trust.idtoken import MOST_KEYS, TokenRefused, UnknownKey, usable_keys, verify
 
 NOW = 1_800_000_000
 CLAIMS = {"iss": "https://id.example", "sub": "s", "aud": "client", "iat": NOW, "exp": NOW + 300, "nonce": "n"}
@@ -115,3 +115,7 @@ class IdTokenTests(TestCase):
         ):
             self.assertEqual(usable_keys(document), [])
         self.assertEqual(len(usable_keys({"keys": [{"kty": "RSA", "n": 1, "e": 2}, *JWKS["keys"]]})), 3)
+
+    def test_too_many_keys(self) -> None:
+        """Of a set without end the first keys count, so that no provider keeps the process busy."""
+        self.assertEqual(len(usable_keys({"keys": JWKS["keys"][:1] * 10_000})), MOST_KEYS)

@@ -18,6 +18,8 @@ ALGORITHMS = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
 SKEW = 60.0
 #: Seconds after which a token is no answer to the sign-in under way any more.
 OLDEST = 600.0
+#: Keys of a set that are looked at; providers have a handful, and each costs a tenth of a millisecond.
+MOST_KEYS = 50
 #: Characters of a subject (OpenID Connect Core 1.0, 2).
 LONGEST_SUBJECT = 255
 
@@ -31,10 +33,10 @@ class UnknownKey(TokenRefused):
 
 
 def usable_keys(document: Any) -> list[Key]:
-    """The signature keys of a JWK set (RFC 7517 5); what cannot be used is left out, as the RFC asks."""
+    """The signature keys at the front of a JWK set (RFC 7517 5); what cannot be used is left out, as the RFC asks."""
     entries = document.get("keys") if isinstance(document, dict) else None
     found: list[Key] = []
-    for entry in entries if isinstance(entries, list) else ():
+    for entry in entries[:MOST_KEYS] if isinstance(entries, list) else ():
         if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
             continue
         try:
