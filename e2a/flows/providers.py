@@ -229,7 +229,7 @@ class Provider:
             raise ProviderFailed from error
         try:
             document = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if answer.status != 200 or not isinstance(document, dict):
             # The error code of RFC 6749 5.2 says what the operator has to mend.

@@ -17,6 +17,7 @@ from e2a.core.trust.browser import Attempts, challenge
 from e2a.flows.accounts import Accounts
 from e2a.flows.bootstrap import OPERATOR, bootstrap_user
 from e2a.flows.handoff import HandOff
+from e2a.flows.ports import Fetched
 from e2a.flows.providers import Provider, ProviderFailed, ProviderSettings, gmail
 from e2a.flows.signin import ATTEMPTS, LinkGone, SignedIn, SignIn, SignUpRules, make_link
 from tests.support.postgres import DatabaseTestCase, make_agent
@@ -160,6 +161,17 @@ class ProtocolTests(Case):
         self.provider.down = True
         self.clock.advance(4000)
         await self.signin.begin("oidc", "/", "", ORIGIN)
+
+    async def test_junk(self) -> None:
+        """An answer that is no JSON object, or one that cannot be read, is the provider's failure."""
+        for junk in (b"", b"[]", b"\xff", b"[" * 100_000, b'{"issuer":' + b"1" * 10_000 + b"}"):
+
+            async def answer(method: str, url: str, headers: Any, body: bytes = b"", junk: bytes = junk) -> Fetched:
+                return Fetched(200, junk)
+
+            self.provider = answer  # type: ignore[assignment]
+            self.make()
+            await self.refused(ProviderFailed, self.signin.begin("oidc", "/", "", ORIGIN))
 
     async def test_discovery(self) -> None:
         """A document of another issuer, or with endpoints that are not https, is not believed."""

@@ -83,7 +83,7 @@ def verify(
 def _signed(token: str, keys: Sequence[Key]) -> Mapping[str, Any]:
     try:
         header = jws.extract_compact(token.encode("ascii")).headers()
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, RecursionError) as error:
         raise TokenRefused("it is no signed token") from error
     algorithm = header.get("alg")
     kind = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
@@ -100,7 +100,7 @@ def _signed(token: str, keys: Sequence[Key]) -> Mapping[str, Any]:
                 # "EdDSA" is the older name of what RFC 9864 calls Ed25519; providers use both.
                 warnings.simplefilter("ignore", SecurityWarning)
                 return jwt.decode(token, key, algorithms=[str(algorithm)]).claims
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, RecursionError):
             continue
     raise TokenRefused("the signature is wrong")
 
