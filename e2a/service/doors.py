@@ -101,11 +101,9 @@ def bind(reactor: Any, name: str, listen_addr: str, factory: Factory[Any]) -> IL
         # ":8080" means every address; without IPv6 in the kernel that is every IPv4 address.
         number = getattr(error.socketError, "errno", None)
         if listen_addr.startswith(":") and number in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-            return _bind_ipv4(reactor, name, listen_addr, factory)
+            return bind(reactor, name, f"0.0.0.0{listen_addr}", factory)  # noqa: S104 - the operator asked for all
         raise _refused(name, listen_addr, error.socketError) from error
     except Exception as error:
-        if listen_addr.startswith(":") and getattr(error, "errno", None) == errno.EAFNOSUPPORT:
-            return _bind_ipv4(reactor, name, listen_addr, factory)
         raise _refused(name, listen_addr, error) from error
 
 
@@ -116,10 +114,6 @@ def _refused(name: str, listen_addr: str, cause: Any) -> CannotListen:
     else:
         reason = getattr(cause, "strerror", None) or str(cause)
     return CannotListen(f"{name} cannot listen on {listen_addr} (E2A_{name.upper()}_LISTEN): {reason}")
-
-
-def _bind_ipv4(reactor: Any, name: str, listen_addr: str, factory: Factory[Any]) -> IListeningPort:
-    return bind(reactor, name, f"0.0.0.0{listen_addr}", factory)  # noqa: S104 - the operator asked for every address
 
 
 def _listen(reactor: Any, description: str, factory: Factory[Any]) -> IListeningPort:
