@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from e2a.core import ids
@@ -132,6 +132,7 @@ class Accounts:
             labelled=prefix is not None,
             read_only=read_only,
         )
+        expires_at = None if expires_at is None else _in_utc(expires_at)
         if expires_at is not None and expires_at.timestamp() <= self._now():
             raise BadRequest("expires_at must be in the future", field="expires_at")
         return await self._database.run(
@@ -223,6 +224,19 @@ def _reach(principal: Principal) -> keys.Reach:
     if principal.key_id is not None:
         return keys.Reach(principal.organisation_id, only=principal.key_id)
     return keys.Reach(principal.organisation_id, maker=principal.user_id)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """The same moment; PostgreSQL takes fewer offsets from UTC than there are.
+
+    :raises BadRequest: there it is after the year 9999, or before the year 1.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise BadRequest(
+            "expires_at is too far away; leave it out for a key without end", field="expires_at"
+        ) from error
 
 
 def _no_such_agent() -> BadRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -94,6 +94,17 @@ class KeyTests(DatabaseTestCase):
         later = datetime.fromtimestamp(MOMENT + 60, UTC)
         key, _ = await self.accounts.create_key(self.owner, expires_at=later)
         self.assertEqual(key.expires_at, later)
+
+    async def test_expiry_far_from_utc(self) -> None:
+        """An end is a moment, whatever its offset; one that is in no year of UTC is refused."""
+        west = timezone(-timedelta(hours=23, minutes=59))
+        later = datetime(2100, 1, 1, tzinfo=west)
+        self.assertEqual((await self.accounts.create_key(self.owner, expires_at=later))[0].expires_at, later)
+        for end in (
+            datetime(9999, 12, 31, 23, 59, tzinfo=west),
+            datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
+        ):
+            self.assertEqual((await self.refused(BadRequest, self.owner, expires_at=end)).field, "expires_at")
 
     async def test_no_outliving(self) -> None:
         """What a key makes ends with it at the latest, and a revoked key makes nothing, even where it is cached."""
