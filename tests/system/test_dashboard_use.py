@@ -66,10 +66,12 @@ class UseTests(DashboardCase):
         self.assertEqual(page.get_by_role("dialog").count(), 0)
         self.assertEqual(page.url, self.at())
 
-    def test_interrupted(self) -> None:
-        """A page says that it may be old while the daemon is away, and catches up by itself when it is back."""
+    def test_connection(self) -> None:
+        """A page says that it may be old while the daemon is away, and catches up by itself when it is back. It says
+        when its session has ended elsewhere, and the letter that somebody is writing is given back when it is sent.
+        """
         page = self.page
-        self.expect_complaint("ERR_")
+        self.expect_complaint("ERR_|503")
         self.send("m1", "Before")
         page.goto(self.at())
         page.get_by_role("link", name="Before").wait_for()
@@ -79,11 +81,9 @@ class UseTests(DashboardCase):
         self.send("m2", "After")
         page.get_by_role("link", name="After").wait_for()
         self.assertEqual(page.locator("#connection").inner_text(), "")
+        self.signed_out()
 
-    def test_signed_out_elsewhere(self) -> None:
-        """A page that is open when its session ends says so by itself, and the letter that somebody is writing is given
-        back when it is sent.
-        """
+    def signed_out(self) -> None:
         page = self.page
         self.expect_complaint("MIME type|401")
         page.goto(self.at("/compose"))
