@@ -79,6 +79,13 @@ def _level(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str:
+    template = event.get("log_format")
+    if isinstance(template, str) and "(" not in template:
+        try:
+            return redact(template.format_map(event))
+        except Exception:
+            # The library words it.
+            pass
     return redact(formatEvent(event) or "")
 
 

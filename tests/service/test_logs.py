@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.logger import ILogObserver, Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
@@ -34,6 +34,22 @@ class Lines(TestCase):
         """A text line has time, level, source and message."""
         (line,) = self.record(Log(), lambda log: log.info("took {count} messages", count=3))
         self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info +e2a\.test: took 3 messages$")
+
+    def test_templates(self) -> None:
+        """The text of an event is what twisted.logger makes of it, whatever its template is."""
+        for template in (
+            "plain",
+            "{a} and {b!r}, {c.real:>5}, {d[x]} {{}}",
+            "{call()} {a}",
+            "{missing}",
+            "{broken",
+            "{}",
+            b"{a} octets",
+            None,
+        ):
+            event = {"log_format": template, "a": 1, "b": "x", "c": 2.5, "d": {"x": 3}, "call": lambda: "called"}
+            self.assertEqual(logs._message(event), formatEvent(event), template)
+        self.flushLoggedErrors()
 
     def test_json(self) -> None:
         """A JSON line is one object with the message and the event's plain fields."""
