@@ -123,6 +123,8 @@ class Hub:
 
     def mail(self, payload: str) -> None:
         """Take in a notification of ``e2a_mail``: lines of agent id, message id and more."""
+        if not self._current and not self._hearers:
+            return
         for agent_id in {line.partition(" ")[0] for line in payload.split("\n")}:
             socket = self._current.get(agent_id)
             if socket is not None:

@@ -197,7 +197,8 @@ class Inbound:
                 thread_hijack_suspected=thread.hijack_suspected,
             )
             rows.append(row)
-        return IntakeMail(raw_id=ids.prefixed_by_time("raw", now, self._random), raw=raw, rows=tuple(rows))
+        # The bytes are named after the first copy.
+        return IntakeMail(raw_id=f"raw_{rows[0].id.removeprefix('msg_')}", raw=raw, rows=tuple(rows))
 
 
 def _read(data: bytes) -> tuple[HeaderBlock, ParsedMessage]:
