@@ -23,6 +23,7 @@ from txpostgres.txpostgres import UnexpectedPollResult
 from e2a.core.errors import E2AError, Unavailable
 
 from .connection import Connection, Cursor, StatementTimeout, Target
+from .reconnecting import Reconnecting
 
 __all__ = ["Blocked", "Collision", "Database", "StatementTimeout", "Undone"]
 
@@ -30,8 +31,6 @@ T = TypeVar("T")
 
 #: Seconds that a transaction waits for a connection.
 WAIT_SECONDS = 5
-#: Seconds between attempts to connect; the last one repeats.
-RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 #: Seconds that stop() lets running transactions finish.
 DRAIN_SECONDS = 10
 
@@ -89,8 +88,9 @@ class Database:
         self._idle: list[Connection] = []
         self._waiting: deque[Deferred[Connection]] = deque()
         self._dialling: Connection | None = None
-        self._refilling: Deferred[None] | None = None
-        self._pause: Deferred[None] | None = None
+        self._refilling = Reconnecting(
+            reactor, "the database", self._dial, lambda: self._running and len(self._open) < self._size
+        )
         self._drained: Deferred[None] | None = None
 
     @property
@@ -113,7 +113,7 @@ class Database:
             try:
                 await self._dial()
             except Unavailable:
-                self._refill()
+                self._refilling.begin()
                 break
 
     async def stop(self) -> None:
@@ -121,12 +121,9 @@ class Database:
         self._running = False
         while self._waiting:
             self._waiting.popleft().errback(Unavailable("shutting down"))
-        if self._pause is not None:
-            self._pause.cancel()
         if self._dialling is not None:
             self._dialling.close()
-        if self._refilling is not None:
-            await self._refilling
+        await self._refilling.stop()
         if len(self._open) > len(self._idle):
             self._drained = Deferred()
             timer = self._reactor.callLater(DRAIN_SECONDS, self._drained.callback, None)
@@ -314,44 +311,4 @@ class Database:
         if self._running:
             if self._metrics is not None:
                 self._metrics.count("database_connections_lost")
-            self._refill()
-
-    def _refill(self) -> None:
-        if self._refilling is None:
-            self._refilling = Deferred()
-            Deferred.fromCoroutine(self._redial()).addErrback(
-                lambda failure: self._log.failure("connecting to the database", failure)
-            ).addBoth(self._refilled)
-
-    def _refilled(self, _: object) -> None:
-        finished, self._refilling = self._refilling, None
-        if finished is not None:
-            finished.callback(None)
-
-    async def _redial(self) -> None:
-        failures = 0
-        while self._running and len(self._open) < self._size:
-            try:
-                await self._dial()
-            except Unavailable as error:
-                if not failures:
-                    self._log.warn("the database cannot be reached: {reason}", reason=_first_line(error.__cause__))
-                await self._sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
-                failures += 1
-            else:
-                if failures:
-                    self._log.info("the database is reachable again")
-                failures = 0
-
-    async def _sleep(self, seconds: float) -> None:
-        if not self._running:
-            return
-        self._pause = deferLater(self._reactor, seconds)
-        self._pause.addErrback(lambda failure: None)
-        await self._pause
-        self._pause = None
-
-
-def _first_line(error: BaseException | None) -> str:
-    """libpq's reason without the lines of hints that follow it."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+            self._refilling.begin()

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from e2a.core.errors import Unavailable
 
 from .connection import Connection, Target
+from .reconnecting import Reconnecting
 
 #: Inbound mail was committed; the payload has one line ``agent_id message_id`` for each copy, and a third word ``due``
 #: when it is to be delivered to a webhook.
@@ -24,9 +23,6 @@ MAIL = "e2a_mail"
 CHANGED = "e2a_changed"
 #: Mail to people was queued; the payload is empty.
 OUTBOX = "e2a_outbox"
-
-#: Seconds between attempts to connect; the last one repeats.
-RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Listener:
@@ -46,8 +42,9 @@ class Listener:
         self.connected = False
         self._running = False
         self._connection: Connection | None = None
-        self._returning: Deferred[None] | None = None
-        self._pause: Deferred[None] | None = None
+        self._returning = Reconnecting(
+            reactor, "the database's announcements", self._return, lambda: self._running and self._connection is None
+        )
 
     def observe(self, channel: str, callback: Callable[[str], object]) -> None:
         """Call ``callback(payload)`` for each announcement, in the order of commits. What it raises is logged."""
@@ -68,12 +65,9 @@ class Listener:
 
     async def stop(self) -> None:
         self._running = False
-        if self._pause is not None:
-            self._pause.cancel()
         if self._connection is not None:
             self._connection.close()
-        if self._returning is not None:
-            await self._returning
+        await self._returning.stop()
 
     async def _listen(self) -> None:
         try:
@@ -103,37 +97,13 @@ class Listener:
 
     def _lost(self, connection: Connection) -> None:
         self._connection, self.connected = None, False
-        if self._running and self._returning is None:
-            self._returning = Deferred()
-            Deferred.fromCoroutine(self._return()).addErrback(
-                lambda failure: self._log.failure("listening again", failure)
-            ).addBoth(self._returned)
-
-    def _returned(self, _: object) -> None:
-        finished, self._returning = self._returning, None
-        if finished is not None:
-            finished.callback(None)
+        if self._running:
+            self._returning.begin()
 
     async def _return(self) -> None:
-        failures = 0
-        while self._running and self._connection is None:
-            try:
-                await self._listen()
-            except Unavailable:
-                await self._sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
-                failures += 1
-        if not self._running:
-            return
-        for callback in self._gap_observers:
+        await self._listen()
+        for callback in self._gap_observers if self._running else ():
             try:
                 callback()
             except Exception:
                 self._log.failure("observer of a gap")
-
-    async def _sleep(self, seconds: float) -> None:
-        if not self._running:
-            return
-        self._pause = deferLater(self._reactor, seconds)
-        self._pause.addErrback(lambda failure: None)
-        await self._pause
-        self._pause = None
