@@ -19,7 +19,7 @@ from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublish
 from twisted.trial.unittest import TestCase
 
 from e2a.core.errors import SettingsError, Unavailable
-from e2a.service import doors
+from e2a.service import doors, lifecycle
 from e2a.service.lifecycle import Daemon, Stack, Stopped, notify_systemd
 
 
@@ -158,6 +158,33 @@ class Running(TestCase):
         self.successResultOf(daemon.stopService())
         self.assertEqual(house.events, ["port bound", "part started", "port closed", "part stopped"])
         self.assertEqual(self.ended, [])
+
+    def test_service_manager(self) -> None:
+        """The service manager hears that the daemon is ready once everything stands, and that it stops before a port
+        is closed; whoever waits for the start is told in between."""
+
+        async def start(stack: Stack) -> None: ...
+
+        house = House(start)
+        self.patch(lifecycle, "notify_systemd", house.events.append)
+        daemon = Daemon(self.reactor, house, ready=lambda: house.events.append("settled"))
+        daemon.startService()
+        self.successResultOf(daemon.stopService())
+        said = ["port bound", "part started", "settled", "READY=1", "STOPPING=1", "port closed", "part stopped"]
+        self.assertEqual(house.events, said)
+
+    def test_never_ready(self) -> None:
+        """A daemon that cannot start is never called ready."""
+
+        async def start(stack: Stack) -> None:
+            raise SettingsError(["the schema is newer"])
+
+        house = House(start)
+        self.patch(lifecycle, "notify_systemd", house.events.append)
+        daemon = Daemon(self.reactor, house, end=self.ended.append, ready=lambda: house.events.append("settled"))
+        daemon.startService()
+        self.successResultOf(daemon.stopService())
+        self.assertEqual({"settled", "READY=1"} & set(house.events), set())
 
     def test_runner_without_privileges(self) -> None:
         """Under a runner that has no privileged phase the ports are bound at the start."""
