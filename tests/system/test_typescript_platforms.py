@@ -20,7 +20,7 @@ IMPORTS = {
     "@noble/hashes/hmac": "@noble/hashes/esm/hmac.js",
     "@noble/hashes/sha2": "@noble/hashes/esm/sha2.js",
     "@noble/hashes/utils": "@noble/hashes/esm/utils.js",
-    "postal-mime": "postal-mime/src/postal-mime.js",
+    "postal-mime": "postal-mime/dist/esm/postal-mime.js",
 }
 #: How a page uses it: the result, or what went wrong.
 SCRIPT = """async ({ imports, where }) => {

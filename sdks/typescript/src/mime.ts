@@ -21,9 +21,12 @@ export interface Content {
 
 const NOTHING: Content = { subject: null, textBody: "", htmlBody: null, attachments: [] };
 
+/** Lines that may begin a part, at most: each costs its time, and a message of 25 MiB has room for millions. */
+const MOST_DELIMITERS = 20_000;
+
 /** Plain-text parts joined, else the text of the HTML; line ends are LF. What cannot be parsed is empty. */
 export async function parseMessage(raw: Uint8Array): Promise<Content> {
-  if (!raw.length) return NOTHING;
+  if (!raw.length || delimiters(raw) > MOST_DELIMITERS) return NOTHING;
   const { default: PostalMime } = await import("postal-mime");
   try {
     const email = await PostalMime.parse(raw, { forceRfc822Attachments: true });
@@ -44,6 +47,15 @@ export async function parseMessage(raw: Uint8Array): Promise<Content> {
   } catch {
     return NOTHING;
   }
+}
+
+/** How many lines begin with two hyphens, as every delimiter of parts does (RFC 2046 5.1.1). */
+function delimiters(raw: Uint8Array): number {
+  let count = 0;
+  for (let at = raw.indexOf(0x0a); at >= 0; at = raw.indexOf(0x0a, at + 1)) {
+    if (raw[at + 1] === 0x2d && raw[at + 2] === 0x2d) count++;
+  }
+  return count;
 }
 
 function lineFeeds(text: string): string {

@@ -228,6 +228,28 @@ describe("members", () => {
   });
 });
 
+describe("a hostile message", () => {
+  it.each([
+    ["many parts", `Content-Type: multipart/mixed; boundary=b\r\n\r\n${"--b\r\n\r\nx\r\n".repeat(400_000)}--b--`],
+    ["HTML among text", `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\nContent-Type: text/html\r\n\r\n${"<a &amp".repeat(60_000)}`],
+    ["parts in parts", Array.from({ length: 5000 }, (_, n) => `Content-Type: multipart/mixed; boundary=b${n}\r\n\r\n--b${n}\r\n`).join("")],
+    ["messages in messages", "Content-Type: message/rfc822\r\n\r\n".repeat(20_000)],
+    ["words in its subject", `Subject: ${"=?utf-8?q?a?= ".repeat(100_000)}\r\n\r\nx`],
+    ["addresses", `To: ${"a@b.c, ".repeat(100_000)}\r\n\r\nx`],
+  ])("takes no longer than others of its length: %s", async (_, raw) => {
+    const before = process.cpuUsage();
+    const { unverifiedPayload } = await client().parse(webhook(raw));
+    expect(unverifiedPayload.messageId).toBe("msg_1");
+    expect(process.cpuUsage(before).user).toBeLessThan(10_000_000);
+  });
+
+  it("has no text when it has more parts than can be looked at, and is signed all the same", async () => {
+    const raw = `Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${"--b\r\n\r\nx\r\n".repeat(20_001)}--b--`;
+    const email = await client().parseWebhook(webhook(raw, { subject: "from the server" }), SECRET);
+    expect([email.subject, email.textBody, email.attachments]).toEqual(["from the server", "", []]);
+  });
+});
+
 describe("the text of HTML", () => {
   it.each([
     ["<style>p{}</style><b>a</b><!-- x -->b", "ab"],
