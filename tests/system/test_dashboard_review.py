@@ -155,3 +155,6 @@ class ReviewPageTests(DashboardCase):
         page.get_by_role("heading", name="What you had written").wait_for()
         self.assertEqual(page.get_by_label("Text").input_value(), "a better offer")
         self.looks("too-late")
+        # The answer to the form follows what happens, too.
+        self.hold("Quote 5")
+        self.wait_title(r"^\(1\) ")

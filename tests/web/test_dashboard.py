@@ -75,6 +75,11 @@ class Section:
         self.done.append((view.path["name"], view.field("value"), view.principal.origin.client_ip))
         return Redirect("/dashboard", "saved")
 
+    @page("POST", "/dashboard/things/{name}/close", action="agents:write")
+    async def close(self, view: View) -> Any:
+        values = {"status": 409, "text": "closed already", "written": [], "again": ""}
+        return Html("error.html", values, 409, at=view.field("at"))
+
 
 class Request(DummyRequest):
     """What ``twisted.web.http.Request`` has and the dummy has not."""
@@ -148,6 +153,20 @@ class DashboardTests(TestCase):
         answer = await self.ask(b"POST", "/dashboard/things/one", csrf="good", value="x")
         self.assertEqual(answer.header("location"), "/api/auth/login?next=%2Fdashboard")
         self.assertEqual(self.section.done, [])
+
+    async def test_follows(self) -> None:
+        """A page follows what happens where it can be fetched again: an answer to a form only if it says where, or the
+        form's address shows it too; what is not there not at all.
+        """
+        for answer, live in (
+            (await self.ask(b"GET", "/dashboard/things/one"), "outbound"),
+            (await self.ask(b"POST", "/dashboard/things/one", csrf="bad"), "outbound"),
+            (await self.ask(b"POST", "/dashboard/things/one/close", csrf="good"), ""),
+            (await self.ask(b"GET", "/dashboard/nothing"), ""),
+        ):
+            self.assertIn(f'<body data-live="{live}" data-at="">', answer.text)
+        answer = await self.ask(b"POST", "/dashboard/things/one/close", csrf="good", at="/dashboard/things/one")
+        self.assertIn('<body data-live="outbound" data-at="/dashboard/things/one">', answer.text)
 
     async def test_written(self) -> None:
         """What somebody wrote into a form is given back when it is not acted on: signed out, or refused. Only to a page

@@ -113,7 +113,7 @@ class DomainPages:
             "production": self._production,
             "problem": "" if error is None else error.text,
         }
-        return Html("domain.html", values, 200 if error is None else error.status)
+        return Html("domain.html", values, 200 if error is None else error.status, at=f"{PLACE}/{domain.name}")
 
 
 def _in_order(records: Sequence[Record]) -> list[tuple[str, Record]]:

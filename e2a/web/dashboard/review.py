@@ -183,7 +183,8 @@ class ReviewPages:
             "problem": "" if error is None else _ENTRY.sub(_entry, error.text),
             "problem_field": field,
         }
-        return Html("review.html", values, 200 if error is None else error.status, live=("outbound",))
+        at = f"{QUEUE}/review?id={message.id}"
+        return Html("review.html", values, 200 if error is None else error.status, live=("outbound",), at=at)
 
     def _over(self, message: OutboundMessage) -> bool:
         return message.approval_expires_at is not None and message.approval_expires_at.timestamp() <= self._now()

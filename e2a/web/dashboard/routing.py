@@ -81,12 +81,14 @@ class Html:
     """A page made from a template.
 
     :ivar live: the kinds of event (``flows.events``) at which the page's live parts are fetched again.
+    :ivar at: where they are fetched, when that is not the page's own address, since a form led to it.
     """
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
     live: Sequence[str] = ()
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,16 @@ class Dashboard(Resource):
             raise NotFound("there is no such page") from error
         return self.routes[endpoint], self._handlers[endpoint], path
 
+    def _again(self, request: Any, answer: Html) -> bool:
+        """Whether what is shown can be fetched once more: an answer to a form may be at an address of its own."""
+        if answer.at or request.method != b"POST":
+            return bool(answer.at) or answer.status < 400
+        try:
+            self._map.bind("").match(unquote(request.path.decode("ascii", "replace")), "GET")
+        except HTTPException:
+            return False
+        return True
+
     def _form_token(self, request: Any, principal: Principal | None) -> str:
         """What the forms of a page carry: the session's token, and the organisation that the page was made for."""
         token = self._gate.csrf_token(request)
@@ -220,7 +230,8 @@ class Dashboard(Resource):
             "csrf": self._form_token(request, principal),
             "notice": NOTICES.get(notice, ""),
             # The count of what waits is in the menu of every page.
-            "live": " ".join(sorted({*answer.live, "outbound"})) if around else "",
+            "live": " ".join(sorted({*answer.live, "outbound"})) if around and self._again(request, answer) else "",
+            "at": answer.at,
             "may": (lambda action: principal is not None and action in principal.permissions),
             **answer.values,
         }

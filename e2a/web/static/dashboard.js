@@ -3,7 +3,8 @@
 
 // Parts with an id and "data-live" are replaced by what the server says now, unless somebody writes in them.
 const served = new Map([...document.querySelectorAll("[data-live][id]")].map((part) => [part.id, still(part)]));
-async function refresh(from = location.href) {
+const here = new URL(document.body.dataset.at || location.href, location.href);
+async function refresh(from = here) {
   const answer = await fetch(from, { headers: { Accept: "text/html" }, credentials: "same-origin", redirect: "manual" });
   if (answer.type === "opaqueredirect") signedOut();
   if (!answer.ok) return;
@@ -59,7 +60,7 @@ function say(text, link = "") {
   toast.textContent = text;
   if (!link) return;
   const again = document.createElement("a");
-  again.href = `/api/auth/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  again.href = `/api/auth/login?next=${encodeURIComponent(here.pathname + here.search)}`;
   again.textContent = link;
   toast.append(" ", again);
 }
@@ -76,7 +77,7 @@ if (kinds.length && "EventSource" in window) {
   };
   const probe = async () => {
     if (document.hidden || source) return;
-    const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    const answer = await fetch(here, { method: "HEAD", redirect: "manual" }).catch(() => null);
     over = answer?.type === "opaqueredirect";
     if (over) { clearTimeout(trouble); signedOut(); } else follow();
   };
@@ -135,7 +136,7 @@ for (const control of document.querySelectorAll("[data-submits]")) control.addEv
 async function again() {
   const asking = document.querySelector("[data-every]");
   if (!asking) return;
-  if (!document.hidden) await refresh(new URL(asking.dataset.from, location.href)).catch(() => {});
+  if (!document.hidden) await refresh(new URL(asking.dataset.from, here)).catch(() => {});
   setTimeout(again, 1000 * asking.dataset.every);
 }
 again();
