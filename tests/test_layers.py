@@ -37,6 +37,7 @@ PACKAGES = {
     "verify": (
         "twisted.logger",
         "twisted.internet.defer",
+        "twisted.python.failure",
         "spf",
         "dkim",
         "cryptography",
