@@ -7,7 +7,6 @@ from typing import Any, Protocol, TypeVar, cast
 
 from publicsuffixlist import PublicSuffixList
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from e2a.core.entities import Envelope
 from e2a.core.mail.addresses import sole_from
@@ -120,7 +119,10 @@ class Verifier:
     def _report(self, *checks: tuple[str, Outcome]) -> None:
         for name, outcome in checks:
             if outcome.error is not None:
-                self._log.failure("The {check} check failed", Failure(outcome.error), check=name)
+                try:
+                    raise outcome.error
+                except Exception:
+                    self._log.failure("The {check} check failed", check=name)
 
     def _guard(self, name: str, otherwise: Any, work: Callable[..., Any], *args: Any) -> Any:
         """``work(*args)``; ``otherwise`` and a log entry when it has a defect."""
