@@ -244,7 +244,9 @@ export class WSStream extends WSListener implements AsyncIterableIterator<WSNoti
       const waiter = this.waiting.shift();
       if (waiter) waiter.resolve({ done: false, value: notification });
       // Who only listens for events does not want them kept for a loop as well.
-      else if (this.looped || !this.listenerCount("notification")) this.keep(notification);
+      else if (this.looped || !this.listenerCount("notification")) {
+        this.unread.set(notification.message_id, notification);
+      }
     }
     return super.emit(name, ...values);
   }
@@ -287,10 +289,6 @@ export class WSStream extends WSListener implements AsyncIterableIterator<WSNoti
     else this.reason = error;
     this.end();
     return false;
-  }
-
-  private keep(notification: WSNotification): void {
-    if (!this.unread.has(notification.message_id)) this.unread.set(notification.message_id, notification);
   }
 
   private end(): void {
