@@ -231,7 +231,7 @@ class Dashboard(Resource):
             "notice": NOTICES.get(notice, ""),
             # The count of what waits is in the menu of every page.
             "live": " ".join(sorted({*answer.live, "outbound"})) if around and self._again(request, answer) else "",
-            "at": answer.at,
+            "shown_at": answer.at,
             "may": (lambda action: principal is not None and action in principal.permissions),
             **answer.values,
         }
