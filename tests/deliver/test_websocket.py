@@ -125,19 +125,23 @@ class ProtocolTests(SynchronousTestCase):
         return [json.loads(payload)["message_id"] for opcode, payload in self.frames(transport) if opcode == TEXT]
 
     def test_share_of_one_client(self) -> None:
-        """One client address has its share of the sockets, and a closed one makes room; this machine has them all."""
-        self.hub = Hub(Rights(), most_each=1)  # type: ignore[arg-type]
+        """One client address has its share of the sockets, and a closed one makes room for one; this machine has them all."""
+        self.hub = Hub(Rights(), most_each=2)  # type: ignore[arg-type]
         self.sockets = LiveSockets(self.clock, self.hub, self.feed)  # type: ignore[arg-type]
 
         def caller(client_ip: str) -> Principal:
             return replace(PRINCIPAL, origin=Origin(client_ip))
 
         socket, _ = self.connect(caller("192.0.2.7"))
+        self.connect(caller("192.0.2.7"))
         self.assertRaises(TooManyRequests, self.sockets.live_resource, AGENT, caller("192.0.2.7"))
         self.sockets.live_resource(AGENT, caller("192.0.2.8"))
         self.lose(socket)
         self.sockets.live_resource(AGENT, caller("192.0.2.7"))
+        self.connect(caller("192.0.2.7"))
+        self.assertRaises(TooManyRequests, self.sockets.live_resource, AGENT, caller("192.0.2.7"))
         for client_ip in ("127.0.0.1", "::1", ""):
+            self.connect(caller(client_ip))
             self.connect(caller(client_ip))
             self.sockets.live_resource(AGENT, caller(client_ip))
 
