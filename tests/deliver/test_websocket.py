@@ -125,7 +125,7 @@ class ProtocolTests(SynchronousTestCase):
         return [json.loads(payload)["message_id"] for opcode, payload in self.frames(transport) if opcode == TEXT]
 
     def test_share_of_one_client(self) -> None:
-        """One client address has its share of the sockets, and a closed one makes room for one; this machine has them all."""
+        """One client address has its share of the sockets, a closed one makes room for one; this machine has all."""
         self.hub = Hub(Rights(), most_each=2)  # type: ignore[arg-type]
         self.sockets = LiveSockets(self.clock, self.hub, self.feed)  # type: ignore[arg-type]
 
