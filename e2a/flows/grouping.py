@@ -63,15 +63,20 @@ class Grouped(Generic[K, V]):
         self._under_way = False
 
     async def ask(self, item: K) -> V:
-        """The item's answer. Who leaves does not take it away from the others.
+        """The item's answer. Who leaves before a group with the item starts has asked nothing; who leaves later takes
+        nothing away from the others.
 
         :raises Exception: the item's own error.
         :raises Unavailable: the group's, and what came of it is not known.
         """
-        answer: Deferred[V] = Deferred()
+        answer: Deferred[V] = Deferred(self._drop)
         self._waiting.append((item, answer))
         self._pump()
         return await answer
+
+    def _drop(self, answer: Deferred[V]) -> None:
+        # What nobody waits for is not kept: how much may be under way is counted by those who wait.
+        self._waiting = deque(entry for entry in self._waiting if entry[1] is not answer)
 
     def _pump(self) -> None:
         if self._waiting and not self._under_way:
@@ -103,7 +108,8 @@ class Grouped(Generic[K, V]):
 
     async def _run(self, group: list[tuple[K, Deferred[V]]]) -> None:
         try:
-            await self._settle(group)
+            if group:
+                await self._settle(group)
         finally:
             self._under_way = False
             self._pump()
@@ -114,14 +120,21 @@ class Grouped(Generic[K, V]):
         except Exception as error:
             if len(group) == 1 or isinstance(error, Unavailable):
                 for _, answer in group:
-                    answer.errback(error)
+                    _tell(answer, error)
                 return
             half = len(group) // 2
             await self._settle(group[:half])
             await self._settle(group[half:])
             return
         for (_, answer), value in zip(group, values, strict=True):
-            if isinstance(value, Exception):
-                answer.errback(value)
-            else:
-                answer.callback(value)
+            _tell(answer, value)
+
+
+def _tell(answer: Deferred[V], value: V | Exception) -> None:
+    if answer.called:
+        # Whoever asked has left.
+        return
+    if isinstance(value, Exception):
+        answer.errback(value)
+    else:
+        answer.callback(value)

@@ -121,11 +121,40 @@ class GroupedTests(SynchronousTestCase):
 
     def test_left(self) -> None:
         """Who leaves takes nothing away from the others, and a group under way goes on."""
-        left, gone, other = self.ask("a", "b", "c")
-        for one in (left, gone):
+        left, other = self.ask("a", "b")
+        left.addErrback(mock.Mock())
+        left.cancel()
+        self.end()
+        self.assertEqual(self.groups, [["a"], ["b"]])
+        self.end()
+        self.assertEqual(self.successResultOf(other), "B")
+
+    def test_left_before(self) -> None:
+        """Who leaves before their group starts is not kept and not asked for, and no group is made of nobody."""
+        first, left, other, last = self.ask("a", "b", "b", "c")
+        for one in (left, last):
             one.addErrback(mock.Mock())
             one.cancel()
         self.end()
-        self.assertEqual(self.groups, [["a"], ["b", "c"]])
+        self.assertEqual(self.groups, [["a"], ["b"]])
+        for one in self.ask("d"):
+            one.addErrback(mock.Mock())
+            one.cancel()
         self.end()
-        self.assertEqual(self.successResultOf(other), "C")
+        self.assertEqual([self.successResultOf(one) for one in (first, other)], ["A", "B"])
+        self.assertEqual(self.groups, [["a"], ["b"]])
+        self.ask("e")
+        self.assertEqual(self.groups[2:], [["e"]])
+
+    def test_all_left_soon(self) -> None:
+        """A group whose askers have all left before its turn is none, and the next one starts as ever."""
+        calls: list[Callable[[], None]] = []
+        self.grouped = Grouped(self.work, calls.append)
+        (left,) = self.ask("a")
+        left.addErrback(mock.Mock())
+        left.cancel()
+        calls.pop()()
+        self.assertEqual(self.groups, [])
+        self.ask("b")
+        calls.pop()()
+        self.assertEqual(self.groups, [["b"]])
