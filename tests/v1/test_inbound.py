@@ -272,6 +272,13 @@ class MimeTests(SynchronousTestCase):
             raw = f"Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n".encode()
             self.assertEqual(content_of(raw + octets).text, expected, charset)
 
+    def test_costly(self) -> None:
+        """A mail whose multiparts would take minutes to read is its subject and one attachment."""
+        nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(300))
+        found = content_of(b"Subject: Hello\r\n" + nested + b"\r\n" + b"a\r\n" * 110_000)
+        self.assertEqual((found.subject, found.text), ("Hello", ""))
+        self.assertEqual([each.content_type for each in found.attachments], ["multipart/mixed"])
+
     def test_junk(self) -> None:
         """Nothing raises: junk, deep nesting and broken headers are empty or text."""
         deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3000))
