@@ -17,7 +17,7 @@ from e2a.core.rules.idempotency import Once
 from e2a.store import admission, conversations, idempotency, limits
 from e2a.store import outbound as store
 from e2a.store.admission import Admission, Candidate
-from e2a.store.database import Undone
+from e2a.store.database import Orphaned, Undone
 from e2a.store.rows import Cursor
 
 from .composing import Prepared
@@ -96,13 +96,18 @@ class Submissions:
 
         :raises: what ``Outbound.submit`` says.
         """
-        if not one.alone:
-            try:
-                return await self._grouped.ask(one)
-            except Undone:
-                # Somebody keeps a lock that one of the group needs. Each waits by itself, so that none waits for all.
-                pass
-        return await self._database.run("submit", self._submit_alone, one)
+        try:
+            if not one.alone:
+                try:
+                    return await self._grouped.ask(one)
+                except Undone:
+                    # Somebody keeps a lock that one of the group needs. Each waits by itself, so that none waits for
+                    # all.
+                    pass
+            return await self._database.run("submit", self._submit_alone, one)
+        except Orphaned as error:
+            # The agent was there when it was looked for.
+            raise NotFound from error
 
     async def _store_group(self, group: Sequence[Submission]) -> list[Submitted | Exception]:
         return await self._database.run("submit", self._submit_group, group)

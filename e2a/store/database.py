@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import psycopg2
+from psycopg2.errors import ForeignKeyViolation as Orphaned
 from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -25,7 +26,8 @@ from e2a.core.errors import E2AError, Unavailable
 from .connection import Connection, Cursor, StatementTimeout, Target
 from .reconnecting import Reconnecting
 
-__all__ = ["Blocked", "Collision", "Database", "StatementTimeout", "Undone"]
+#: ``Orphaned``: what a new row belongs to was removed at the same time. Nothing was done.
+__all__ = ["Blocked", "Collision", "Database", "Orphaned", "StatementTimeout", "Undone"]
 
 T = TypeVar("T")
 

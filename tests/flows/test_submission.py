@@ -8,9 +8,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 
-from e2a.core.errors import KeyReuse, QuotaExceeded, RecipientSuppressed, TooManyRequests
+from e2a.core.errors import KeyReuse, NotFound, QuotaExceeded, RecipientSuppressed, TooManyRequests
 from e2a.core.rules.idempotency import once
 from e2a.core.rules.limits import Limit, Quotas
+from e2a.flows import submission
 from e2a.flows.outcomes import Submitted
 from e2a.flows.writing import Writing
 from tests.flows.test_outbound import BOT, GOOD, OPERATOR, OWNER, PAL, OutboundTestCase
@@ -170,3 +171,27 @@ class SubmissionTests(OutboundTestCase):
         free.callback(None)
         await keeping
         self.assertEqual(self.kinds(await stuck), ["queued"])
+
+    async def test_deleted_meanwhile(self) -> None:
+        """A message of an agent that is being deleted is answered as that of an unknown one, alone and in a group."""
+        free: Deferred[None] = Deferred()
+        kept: Deferred[None] = Deferred()
+
+        async def delete(cur: Any) -> None:
+            await cur.execute("DELETE FROM agents WHERE id = ANY (%s)", ([TEAM[3], TEAM[4]],))
+            kept.callback(None)
+            await free
+
+        self.patch(submission, "_PATIENCE", "SET LOCAL lock_timeout = '10s'")
+        deleting = Deferred.fromCoroutine(self.db.run("delete", delete))
+        await kept
+        big = replace(GOOD, body="x" * submission.ALONE_BYTES)
+        alone = Deferred.fromCoroutine(self.writing.send(OWNER, big, sender=TEAM[3]))
+        group = Deferred.fromCoroutine(self.at_once((TEAM[4], "ana@corp.test", ""), (TEAM[5], "ana@corp.test", "")))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        while len(await rows(self.db, waiting)) < 2:
+            pass
+        free.callback(None)
+        await deleting
+        await self.assertFailure(alone, NotFound)
+        self.assertEqual(self.kinds(await group), [NotFound.__name__, "queued"])
