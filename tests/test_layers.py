@@ -37,7 +37,6 @@ PACKAGES = {
     "verify": (
         "twisted.logger",
         "twisted.internet.defer",
-        "twisted.python.failure",
         "spf",
         "dkim",
         "cryptography",

@@ -18,7 +18,8 @@ from .ports import Fetch, Fetched, FetchFailed, Now
 
 #: Seconds for which what a provider says about itself, and its keys, are believed.
 CACHE_SECONDS = 3600.0
-#: Seconds between two looks at the keys because of a token whose key is not among them.
+#: Seconds between two looks at the keys because of a token whose key is not among them, and between two at a provider
+#: that does not answer while something is known of it.
 REFRESH_SECONDS = 60.0
 
 #: Characters of an address (RFC 5321 4.5.3.1.3, without the angle brackets).
@@ -202,7 +203,7 @@ class Provider:
         return {name: answer[name] for name in ("email", "email_verified", "name") if name in answer}
 
     async def _discovered(self) -> _Metadata:
-        if self._metadata is not None and self._now() - self._metadata[0] < CACHE_SECONDS:
+        if self._metadata is not None and self._now() < self._metadata[0]:
             return self._metadata[1]
         try:
             document = await self._json("GET", self.settings.issuer + WELL_KNOWN, {"Accept": "application/json"})
@@ -210,8 +211,11 @@ class Provider:
         except ProviderFailed:
             if self._metadata is None:
                 raise
-            return self._metadata[1]
-        self._metadata = self._now(), metadata
+            # Not everybody who signs in meanwhile shall wait for the same silence.
+            until, metadata = self._now() + REFRESH_SECONDS, self._metadata[1]
+        else:
+            until = self._now() + CACHE_SECONDS
+        self._metadata = until, metadata
         return metadata
 
     async def _key_set(self, metadata: _Metadata, seconds: float) -> list[Any]:

@@ -73,8 +73,6 @@ _HEADERS = {
 
 #: Request headers that pages may read.
 _READ = ("host", "origin", "sec-fetch-site", "user-agent")
-#: Characters of a User-Agent header that are kept.
-LONGEST_USER_AGENT = 200
 #: Fields of a query or a form.
 _MOST_FIELDS = 50
 
@@ -119,8 +117,7 @@ class Visit:
     @property
     def origin(self) -> Origin:
         """Where it comes from, for the audit log."""
-        agent = self.headers.get("user-agent", "").replace("\0", "")
-        return Origin(self.client_ip, agent[:LONGEST_USER_AGENT], self.request_id)
+        return Origin.of_request(self.client_ip, self.headers.get("user-agent"), self.request_id)
 
 
 class Handler(Protocol):

@@ -153,14 +153,20 @@ class ProtocolTests(Case):
         self.assertEqual(len([each for each in self.provider.asked if each[1].endswith("/keys")]), 2)
 
     async def test_down(self) -> None:
-        """A provider that does not answer is a 502; what it said before still counts."""
+        """A provider that does not answer is a 502; what it said before still counts, and it is asked again once a
+        minute.
+        """
         self.provider.down = True
         await self.refused(ProviderFailed, self.sign_in())
         self.provider.down = False
         await self.sign_in()
         self.provider.down = True
         self.clock.advance(4000)
-        await self.signin.begin("oidc", "/", "", ORIGIN)
+        asked = len(self.provider.asked)
+        for seconds, more in ((0, 1), (59, 1), (1, 2)):
+            self.clock.advance(seconds)
+            await self.signin.begin("oidc", "/", "", ORIGIN)
+            self.assertEqual(len(self.provider.asked) - asked, more)
 
     async def test_junk(self) -> None:
         """An answer that is no JSON object, or one that cannot be read, is the provider's failure."""

@@ -48,8 +48,6 @@ WRITTEN = {
 }
 #: Fields of a query or a form.
 MOST_FIELDS = 200
-#: Characters of a User-Agent header that are kept.
-LONGEST_USER_AGENT = 200
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -216,8 +214,7 @@ class Dashboard(Resource):
             raise Conflict("you are in another organisation now than when this page was opened; nothing was changed")
 
     def _origin(self, request: Request, request_id: str) -> Origin:
-        agent = (request.getHeader("user-agent") or "").replace("\0", "")
-        return Origin(self._client_address(request), agent[:LONGEST_USER_AGENT], request_id)
+        return Origin.of_request(self._client_address(request), request.getHeader("user-agent"), request_id)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
