@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any
+from typing import Any, AnyStr
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -69,6 +69,13 @@ class CappedRequest(Request):
         if self._body_size > self.body_limit:
             raise _BodyTooLarge
         super().handleContentChunk(data)
+
+    def getHeader(self, key: AnyStr) -> AnyStr | None:
+        # Any octets may stand in a value (RFC 9110 5.5); Twisted, asked with a str, fails when they are no UTF-8.
+        if isinstance(key, bytes):
+            return super().getHeader(key)
+        value = super().getHeader(key.encode("ascii"))
+        return None if value is None else value.decode("utf-8", "replace")
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         # Twisted has no words for 422 and 429.

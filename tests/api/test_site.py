@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
@@ -300,6 +301,18 @@ class LimitTests(SynchronousTestCase):
             b"Content-Length: 2\r\n\r\n{}"
         )
         self.assertEqual(self.example.bodies, [b"{}"])
+
+    def test_any_octets_in_a_header(self) -> None:
+        """Octets that are no UTF-8 in a header are no error: what they stand for is replaced."""
+        for name in (b"Accept", b"User-Agent", b"Content-Type", b"X-Nobody-Knows"):
+            self.channel.dataReceived(b"GET /open HTTP/1.1\r\nHost: a\r\n" + name + b": \xff\xfe\r\n\r\n")
+            self.channel.dataReceived(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n" + name + b": \xff\xfe\r\n\r\n")
+        statuses = re.findall(rb"HTTP/1.1 (\d+) ", self.answer())
+        self.assertEqual(statuses, [b"200", b"404"] * 4)
+        request = self.site.requestFactory(self.channel)
+        request.requestHeaders.addRawHeader(b"x-name", b"caf\xc3\xa9 \xff")
+        self.assertEqual((request.getHeader("X-Name"), request.getHeader("x-none")), ("caf\xe9 \ufffd", None))
+        self.assertEqual(request.getHeader(b"x-name"), b"caf\xc3\xa9 \xff")
 
     def test_maximum(self) -> None:
         """Connections over the maximum are closed at once; one that ends makes room."""
