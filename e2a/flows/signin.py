@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from twisted.logger import Logger
 
 from e2a.core import ids
-from e2a.core.entities import Origin, Principal, User
+from e2a.core.entities import AuditResult, Origin, Principal, User
 from e2a.core.errors import BadRequest, Conflict, E2AError, Forbidden
 from e2a.core.mail.addresses import AddressError, match_path
 from e2a.core.rules.limits import Limit
@@ -175,8 +175,7 @@ class SignIn:
         email = person.email if person.link == "always" or not others else user.email
         found = await users.refresh_user(cur, user.id, email, person.name)
         if found.email != user.email:
-            caller = await _as_themselves(cur, user, origin)
-            await audit.record(cur, caller, "user.address_changed", "user", user.id, issuer=person.issuer)
+            await _note(cur, user, origin, "user.address_changed", issuer=person.issuer)
         return found
 
     async def _link(self, cur: Cursor, person: Person, origin: Origin) -> User | E2AError:
@@ -194,23 +193,22 @@ class SignIn:
                 cur, person.email, person.name, issuer=person.issuer, sealer=self._sealer, random=self._random
             )
             made = True
-        caller = await _as_themselves(cur, user, origin)
         if not made and not await self._opens(cur, person, user):
-            await audit.record(cur, caller, "identity.linked", "user", user.id, result="refused", issuer=person.issuer)
+            await _note(cur, user, origin, "identity.linked", result="refused", issuer=person.issuer)
             return Conflict(
                 "an account with this address exists, and this provider may not open it; sign in as you did before"
             )
         if not await identities.add_identity(cur, person.issuer, person.subject, user.id, person.email):
-            await audit.record(cur, caller, "identity.linked", "user", user.id, result="refused", issuer=person.issuer)
+            await _note(cur, user, origin, "identity.linked", result="refused", issuer=person.issuer)
             return Conflict(
                 "an account with this address exists, and belongs to another person at the same provider; "
                 "ask the operator for help"
             )
         if made:
-            await audit.record(cur, caller, "user.created", "user", user.id, issuer=person.issuer)
+            await _note(cur, user, origin, "user.created", issuer=person.issuer)
         else:
             user = await users.refresh_user(cur, user.id, user.email, person.name)
-        await audit.record(cur, caller, "identity.linked", "user", user.id, issuer=person.issuer)
+        await _note(cur, user, origin, "identity.linked", issuer=person.issuer)
         return user
 
     async def _opens(self, cur: Cursor, person: Person, user: User) -> bool:
@@ -277,10 +275,14 @@ async def make_link(cur: Cursor, user_id: str, now: datetime, random: ids.Random
     return token
 
 
-async def _as_themselves(cur: Cursor, user: User, origin: Origin) -> Principal:
-    """The person for the audit log, before they have a session."""
+async def _note(
+    cur: Cursor, user: User, origin: Origin, action: str, *, issuer: str, result: AuditResult = "ok"
+) -> None:
+    """A line in the audit log about somebody who has no session yet. Who has left all organisations is in nobody's."""
     organisation = await organisations.organisation_of(cur, user.id)
-    return Principal(organisation.id if organisation else "", user.id, frozenset(), origin=origin)
+    if organisation is not None:
+        caller = Principal(organisation.id, user.id, frozenset(), origin=origin)
+        await audit.record(cur, caller, action, "user", user.id, result=result, issuer=issuer)
 
 
 def _check_address(person: Person) -> None:

@@ -310,6 +310,17 @@ class AccountTests(Case):
         self.other(link="always", owns=lambda claims: False)
         await self.refused(Conflict, self.sign_in(sub="another"))
 
+    async def test_left_all(self) -> None:
+        """Who has left all organisations signs in to a new one, also from another provider or with another address."""
+        first = await self.me(await self.sign_in())
+        self.other(link="always")
+        for given in ({"email": "ana@people.test"}, {"email": "new@people.test"}):
+            await execute(self.db, "DELETE FROM memberships WHERE user_id = %s", first.user_id)
+            again = await self.me(await self.sign_in(sub="another", **given))
+            self.assertEqual((again.user_id, again.role), (first.user_id, "owner"))
+        await execute(self.db, "DELETE FROM memberships WHERE user_id = %s", first.user_id)
+        await self.refused(Conflict, self.sign_in(sub="stranger", email="new@people.test"))
+
     async def test_never(self) -> None:
         """A provider that links nothing opens only what it made, not even a bootstrapped account."""
         await bootstrap_user(self.db, "ana@people.test", SEALER, os.urandom)
