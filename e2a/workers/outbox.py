@@ -262,7 +262,8 @@ class Outbox:
         most = RECORD
         while self._outcomes or self._released:
             outcomes, self._outcomes = self._outcomes[:most], self._outcomes[most:]
-            released, self._released = self._released[:most], self._released[most:]
+            back = 0 if most == 1 and outcomes else most
+            released, self._released = self._released[:back], self._released[back:]
             try:
                 await self._flow.record(outcomes, released, 0.0 if self._stopping else RECORD_RETRY)
             except Unavailable:
@@ -272,7 +273,7 @@ class Outbox:
                 await deferLater(self._clock, RECORD_RETRY)
                 continue
             except Exception:
-                if len(outcomes) > 1 or len(released) > 1:
+                if len(outcomes) + len(released) > 1:
                     # One that cannot be written must not take the others along.
                     self._outcomes[:0] = outcomes
                     self._released[:0] = released

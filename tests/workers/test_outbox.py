@@ -227,18 +227,18 @@ class Writing(Case):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_error_among_others(self) -> None:
-        """Written together with others, such an outcome costs none of them theirs."""
+        """Written together with others, such an outcome costs none of them theirs, and no job its way back."""
         first, second, third = self.rows.add("a", 3)
         (early,) = self.rows.add("b")
         self.start()
-        self.rows.broken = {second}
+        self.rows.broken = {first}
         self.rows.down = True
         for name in (first, second, third):
             self.rows.end(name)
         self.rows.end(early, "withheld")
         self.rows.down = False
         self.clock.pump([outbox.RECORD_RETRY])
-        self.assertEqual(self.rows.recorded, [f"{first} sent", f"{third} sent"])
+        self.assertEqual(self.rows.recorded, [f"{second} sent", f"{third} sent"])
         self.assertEqual(self.rows.released, [early])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
