@@ -320,7 +320,7 @@ _STRICT_FROM = re.compile(
 _FROM_NAME = re.compile(rb"[Ff][Rr][Oo][Mm]:")
 # What nearly every program writes; what it matches is accepted by everything below as well.
 _USUAL_FROM = re.compile(
-    rb"From: ([A-Za-z0-9 .'_-]*+<)?(?P<local>[A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*+)"
+    rb"From: ([A-Za-z0-9 .'_-]*+<)?(?P<local>[A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*)"
     rb"@(?P<domain>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
     rb"(?(1)>)\r\n"
 )

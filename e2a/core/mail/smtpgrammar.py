@@ -22,7 +22,7 @@ _HELO = re.compile(rb"[!-~]{1,255}")
 _UNSAFE_HELO = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
 # What nearly every client sends, with SIZE or without; what it matches means the same to the full grammar.
 _USUAL = re.compile(
-    rb"<([A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*+)"
+    rb"<([A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*)"
     rb"@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)>"
     rb"(?: SIZE=([0-9]{1,20}))?"
 )
