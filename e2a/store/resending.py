@@ -16,10 +16,11 @@ _IN_STATE = """
 _PHASES = "SELECT phase FROM outbox WHERE message_id = %s ORDER BY destination FOR UPDATE"
 _DROP_JOBS = "DELETE FROM outbox WHERE message_id = %s"
 # The fence is above that of every job the message has had, so that whoever is late with an outcome of an earlier
-# transmission changes nothing: it counts up by two with each attempt, and this by a hundred each second.
+# transmission changes nothing: it counts up by two with each attempt, of which there is one in a second at most, and
+# this by five each second, for which there is room for thirteen years.
 _ADD_JOB = """
     INSERT INTO outbox (message_id, fence)
-    SELECT id, 1000 + 100 * greatest(extract(epoch FROM now() - created_at), 0)::integer FROM messages WHERE id = %s
+    SELECT id, 1000 + 5 * greatest(extract(epoch FROM now() - created_at), 0)::integer FROM messages WHERE id = %s
 """
 _REOPEN = """
     UPDATE outbound_recipients SET state = 'pending', destination = '', code = NULL, reply = '', updated_at = now()

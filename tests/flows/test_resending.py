@@ -152,6 +152,14 @@ class ResendingTests(Case):
         self.assertEqual(await status(self.db), "queued")
         self.assertGreater(again.job.fence, 1000)
 
+    async def test_old(self) -> None:
+        """A message can be sent again however long messages are kept."""
+        await self.refuse()
+        await execute(self.db, "UPDATE messages SET created_at = now() - interval '3650 days'")
+        await self.resend()
+        await self.run_due()
+        self.assertEqual(await status(self.db), "sent")
+
     async def test_under_way(self) -> None:
         """While its late repetition is transmitted a message is not sent by another way as well; what comes of that
         repetition counts."""
