@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 
-from e2a.core.errors import KeyReuse, NotFound, QuotaExceeded, RecipientSuppressed, TooManyRequests
+from e2a.core.errors import KeyReuse, NotFound, QuotaExceeded, RecipientSuppressed, TooManyRequests, Unavailable
 from e2a.core.rules.idempotency import once
 from e2a.core.rules.limits import Limit, Quotas
 from e2a.flows import submission
@@ -171,6 +172,21 @@ class SubmissionTests(OutboundTestCase):
         free.callback(None)
         await keeping
         self.assertEqual(self.kinds(await stuck), ["queued"])
+
+    async def test_unknown(self) -> None:
+        """When it is not known whether a group is stored all are told so, and each finds by its key what was."""
+        wanted = [(agent, "ana@corp.test", agent) for agent in TEAM]
+        run = self.db.run
+
+        async def committed(name: str, *rest: Any) -> Any:
+            await run(name, *rest)
+            raise Unavailable
+
+        with mock.patch.object(self.db, "run", committed):
+            self.assertEqual(self.kinds(await self.at_once(*wanted)), [Unavailable.__name__] * 6)
+        again = await self.at_once(*wanted)
+        self.assertEqual([one.replayed for one in again if isinstance(one, Submitted)], [True] * 6)
+        self.assertEqual((await self.count("messages"), await self.count("rate_events")), (6, 6))
 
     async def test_deleted_meanwhile(self) -> None:
         """A message of an agent that is being deleted is answered as that of an unknown one, alone and in a group."""
