@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from e2a.core.entities import OutboundMessage, OutboundRecipient
+from e2a.core.errors import Unavailable
 from e2a.core.rules.limits import Allowance
 from e2a.store import outbound as store
 from e2a.store.rows import Cursor
@@ -130,9 +131,8 @@ class Watch:
             waiting.callback(None)
 
     async def settled(self, submitted: Submitted, seconds: float) -> Submitted:
-        """The message once its outcome is known, or as it stands when the time is over.
-
-        :raises Unavailable: the database cannot be asked. The message is stored all the same.
+        """The message once its outcome is known, or as it was last seen when the time is over: while the database
+        cannot be asked it is waited for, because a message that is stored must not be answered as one that is not.
         """
         deadline = self._clock.seconds() + seconds
         while submitted.message.status in UNSETTLED:
@@ -145,7 +145,11 @@ class Watch:
                 break
             if self._woken:
                 self._woken = False
-                found = await self._read(self._message_id)
+                try:
+                    found = await self._read(self._message_id)
+                except Unavailable:
+                    # Once it is back everybody is woken.
+                    continue
                 if found is None:
                     break
                 submitted = Submitted(found.message, found.recipients, submitted.replayed)

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
@@ -23,6 +24,7 @@ from e2a.core.errors import (
     SendingNotConfigured,
     TooLarge,
     TooManyRequests,
+    Unavailable,
 )
 from e2a.core.mail import parts
 from e2a.core.mail.compose import entity_of
@@ -499,6 +501,21 @@ class WaitingTests(OutboundTestCase):
         submitted = await waiting
         self.assertEqual((submitted.message.status, submitted.recipients[0].code), ("sent", 250))
         self.assertEqual(self.outcomes._watches, {})
+
+    async def test_database_away(self) -> None:
+        """A stored message whose outcome cannot be read now is waited for on, and never answered as one that failed."""
+        waiting = Deferred.fromCoroutine(self.writing.send(OWNER, GOOD, sender=BOT, wait=20.0))
+        late = Deferred.fromCoroutine(self.writing.send(OWNER, GOOD, sender=BOT, wait=10.0))
+        while len(self.clock.getDelayedCalls()) < 2:
+            await rows(self.db, "SELECT 1")
+        with mock.patch.object(self.db, "read", side_effect=Unavailable):
+            self.outcomes.gap()
+            self.assertEqual((waiting.called, late.called), (False, False))
+            self.clock.advance(10)
+        self.assertEqual((await late).message.status, "queued")
+        await execute(self.db, "UPDATE messages SET status = 'sent'")
+        self.outcomes.gap()
+        self.assertEqual((await waiting).message.status, "sent")
 
     async def test_time_over(self) -> None:
         """When the time is over the answer says queued."""
