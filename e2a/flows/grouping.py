@@ -40,12 +40,18 @@ def _weightless(item: Any) -> int:
     return 0
 
 
+def _one() -> int:
+    return 1
+
+
 class Grouped(Generic[K, V]):
     """:param work: answers a group in one transaction: for each item, in order, its value or the error that is its own.
         What it raises is everybody's, and then nothing was done.
     :param soon: starts a group.
     :param apart: no two items of a group have one of these in common.
     :param size: an item's octets; a group that has ``OCTETS`` takes no further one.
+    :param most: items of one group at the most.
+    :param lanes: how many groups may be under way at a time, as things are.
     """
 
     _log = Logger()
@@ -57,10 +63,13 @@ class Grouped(Generic[K, V]):
         *,
         apart: Callable[[K], Iterable[Hashable]] = _unmarked,
         size: Callable[[K], int] = _weightless,
+        most: int = MOST,
+        lanes: Callable[[], int] = _one,
     ) -> None:
         self._work, self._soon, self._apart, self._size = work, soon, apart, size
+        self._most, self._lanes = most, lanes
         self._waiting: deque[tuple[K, Deferred[V]]] = deque()
-        self._under_way = False
+        self._under_way = 0
 
     async def ask(self, item: K) -> V:
         """The item's answer. Who leaves before a group with the item starts has asked nothing; who leaves later takes
@@ -79,8 +88,8 @@ class Grouped(Generic[K, V]):
         self._waiting = deque(entry for entry in self._waiting if entry[1] is not answer)
 
     def _pump(self) -> None:
-        if self._waiting and not self._under_way:
-            self._under_way = True
+        if self._waiting and self._under_way < self._lanes():
+            self._under_way += 1
             self._soon(self._start)
 
     def _start(self) -> None:
@@ -93,7 +102,7 @@ class Grouped(Generic[K, V]):
         later: list[tuple[K, Deferred[V]]] = []
         taken: set[Hashable] = set()
         octets = 0
-        while self._waiting and len(group) < MOST and octets < OCTETS:
+        while self._waiting and len(group) < self._most and octets < OCTETS:
             entry = self._waiting.popleft()
             marks = set(self._apart(entry[0]))
             if taken.isdisjoint(marks):
@@ -111,7 +120,7 @@ class Grouped(Generic[K, V]):
             if group:
                 await self._settle(group)
         finally:
-            self._under_way = False
+            self._under_way -= 1
             self._pump()
 
     async def _settle(self, group: list[tuple[K, Deferred[V]]]) -> None:

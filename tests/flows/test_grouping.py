@@ -74,8 +74,7 @@ class GroupedTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """A group takes no more than so many items, and none once it has so many octets."""
-        self.grouped = Grouped(self.work, size=len)
-        self.patch(grouping, "MOST", 3)
+        self.grouped = Grouped(self.work, size=len, most=3)
         self.patch(grouping, "OCTETS", 5)
         self.ask("-", "a", "b", "c", "dddd", "eeeeeee", "f")
         for _ in range(4):

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2a.core.entities import Facts
 from e2a.core.errors import Unavailable
-from e2a.flows import intake
+from e2a.flows import grouping, intake
 from e2a.flows.intake import GroupIntake
 from e2a.store.intake import IntakeMail, IntakeRow, Outcome
 from tests.support.metrics import NoMetrics
@@ -97,19 +97,27 @@ class GroupIntakeTests(SynchronousTestCase):
             self.successResultOf(done)
 
     def test_groups_are_bounded(self) -> None:
-        """A group ends at its limit of rows or bytes; the rest makes the next."""
-        self.patch(intake, "GROUP_ROWS", 2)
+        """A group ends at its limit of mails, rows or bytes; the rest makes the next."""
+        self.patch(intake, "GROUP_MAILS", 2)
+        self.intake = GroupIntake(self.database, self.clock.seconds, NoMetrics())
         for name in "abcd":
             self.store(name)
         self.database.end()
         self.database.end()
         self.assertEqual(self.database.groups, [["raw_a"], ["raw_b", "raw_c"], ["raw_d"]])
         self.database.end()
-        self.patch(intake, "GROUP_BYTES", 15)
+        self.patch(grouping, "OCTETS", 15)
+        self.patch(intake, "ROW_BYTES", 1)
         for name in "efgh":
             self.store(name)
         self.database.end()
         self.assertEqual(self.database.groups[-1], ["raw_f", "raw_g"])
+        self.patch(intake, "ROW_BYTES", 15)
+        for name in "ij":
+            self.store(name)
+        self.database.end()
+        self.database.end()
+        self.assertEqual(self.database.groups[-2:], [["raw_h"], ["raw_i"]])
 
     def test_the_culprit_stands_alone(self) -> None:
         """A row that the database refuses fails its own message only; it is a temporary failure, never a 250."""
