@@ -212,10 +212,6 @@ def complaints(settings: Settings) -> list[str]:
             "smtp.max_connections_per_address: must not exceed smtp.max_connections",
         ),
         (
-            settings.http.max_connections_per_address > settings.http.max_connections,
-            "http.max_connections_per_address: must not exceed http.max_connections",
-        ),
-        (
             bool(upstream.from_domain) and not upstream.host and not direct,
             "outbound_smtp.from_domain: needs outbound_smtp.host",
         ),

@@ -153,6 +153,10 @@ class Refusals(TestCase):
             found = complaints("", environ)
             self.assertTrue(len(found) == 1 and found[0].startswith(part), (part, found))
 
+    def test_one_cap_alone(self) -> None:
+        """The HTTP connections can be bounded by one setting: what one address may have need not be lowered with it."""
+        self.assertEqual(load("", {"E2A_HTTP_MAX_CONNECTIONS": "100"}).http.max_connections, 100)
+
     def test_wrong_types(self) -> None:
         """A boolean is no number, a number no text, a mapping no list, a scalar no section."""
         for text in (
