@@ -38,6 +38,8 @@ from .account import (
     Organisation,
     SigningSecretSummary,
     Suppression,
+    UsageReport,
+    UsedDay,
     UserExport,
 )
 from .aio import (
@@ -205,6 +207,8 @@ __all__ = [
     "UnexpectedAnswerError",
     "UnverifiedEmailError",
     "UpdateAgentRequest",
+    "UsageReport",
+    "UsedDay",
     "UserExport",
     "VerifyDomainResponse",
     "WSNotification",

@@ -205,6 +205,27 @@ class ListAuditEventsResponse(Model):
     next_token: str | None = None
 
 
+class UsedDay(Model):
+    """One day (UTC): copies received, messages sent."""
+
+    date: str | None = None
+    inbound: int | None = None
+    outbound: int | None = None
+    total: int | None = None
+
+
+class UsageReport(Model):
+    """How much mail there was, day by day, oldest first. All of it is 0 where the deployment does not count
+    (``tracking``).
+    """
+
+    tracking: bool | None = None
+    from_: str | None = Field(default=None, validation_alias="from", serialization_alias="from")
+    to: str | None = None
+    days: list[UsedDay] | None = None
+    total: UsedDay | None = None
+
+
 class Organisation(Model):
     """An organisation, which owns agents, domains, keys and secrets. Lists say the caller's ``role`` in it too."""
 

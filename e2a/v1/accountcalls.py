@@ -199,6 +199,24 @@ def export(format: ExportFormat = "json") -> Call[bytes]:
     return Call("GET", where, octets, safe=True)
 
 
+def delete_account(confirm: Literal["DELETE"]) -> Call[account.DeleteUserDataResult]:
+    """Delete the key's owner, and every organisation that has no other member, with all they hold. Nothing brings it
+    back.
+
+    :param confirm: the word ``DELETE``.
+    """
+    return Call("DELETE", path("users", "me", confirm=confirm), shaped(account.DeleteUserDataResult))
+
+
+def get_usage(first: str | None = None, last: str | None = None) -> Call[account.UsageReport]:
+    """How much mail was received and sent, day by day.
+
+    :param first: the first day, as YYYY-MM-DD; thirty days are answered without it.
+    :param last: the last day; today (UTC) when not given.
+    """
+    return Call("GET", path("usage", from_=first, to=last), shaped(account.UsageReport), safe=True)
+
+
 def list_audit_events(
     page_size: int | None = None,
     token: str | None = None,

@@ -228,6 +228,8 @@ class AsyncE2AClient:
 
     me = awaiting(accountcalls.me)
     get_info = awaiting(calls.get_info)
+    get_usage = awaiting(accountcalls.get_usage)
+    delete_account = awaiting(accountcalls.delete_account)
     list_signing_secrets = awaiting(accountcalls.list_signing_secrets)
     create_signing_secret = awaiting(accountcalls.create_signing_secret)
     rotate_signing_secrets = awaiting(accountcalls.rotate_signing_secrets)

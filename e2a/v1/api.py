@@ -111,6 +111,8 @@ class E2AApi:
     list_invitations = blocking(accountcalls.list_invitations)
     invite = blocking(accountcalls.invite)
     revoke_invitation = blocking(accountcalls.revoke_invitation)
+    delete_account = blocking(accountcalls.delete_account)
+    get_usage = blocking(accountcalls.get_usage)
     list_audit_events = blocking(accountcalls.list_audit_events)
 
     def close(self) -> None:
@@ -200,6 +202,8 @@ class AsyncE2AApi:
     list_invitations = awaiting(accountcalls.list_invitations)
     invite = awaiting(accountcalls.invite)
     revoke_invitation = awaiting(accountcalls.revoke_invitation)
+    delete_account = awaiting(accountcalls.delete_account)
+    get_usage = awaiting(accountcalls.get_usage)
     list_audit_events = awaiting(accountcalls.list_audit_events)
 
     async def close(self) -> None:

@@ -198,6 +198,8 @@ class E2AClient:
 
     me = blocking(accountcalls.me)
     get_info = blocking(calls.get_info)
+    get_usage = blocking(accountcalls.get_usage)
+    delete_account = blocking(accountcalls.delete_account)
     list_signing_secrets = blocking(accountcalls.list_signing_secrets)
     create_signing_secret = blocking(accountcalls.create_signing_secret)
     rotate_signing_secrets = blocking(accountcalls.rotate_signing_secrets)

@@ -236,6 +236,11 @@ class SdkTests(SystemCase):
         me = client.me()
         self.assertEqual((me.credential, me.organisation and me.organisation.role), ("key", "owner"))
         self.assertIn("key.revoked", [event.action for event in client.iter_audit_events(action="key.*")])
+        usage = client.get_usage("2026-01-01", "2026-01-02")
+        self.assertEqual(
+            (usage.from_, usage.to, [day.date for day in usage.days or ()]),
+            ("2026-01-01", "2026-01-02", ["2026-01-01", "2026-01-02"]),
+        )
         secret = client.create_signing_secret("second")
         self.assertIn(secret.id, [one.id for one in client.list_signing_secrets().secrets or ()])
         client.delete_signing_secret(secret.id or "")

@@ -217,6 +217,14 @@ class ClientTests(SynchronousTestCase):
         self.assertRaises(ValueError, made.update_agent, BOT, hitl_expiration_action="")
         self.assertEqual(len(server.requests), asked)
 
+    def test_deletion(self) -> None:
+        """Deleting the account says that it is meant, and tells what went."""
+        server = Recorder({"messages_deleted": 7})
+        made: Any = client(server)
+        self.assertEqual(made.delete_account("DELETE").messages_deleted, 7)
+        self.assertEqual(server.target, "DELETE /api/v1/users/me?confirm=DELETE")
+        self.assertRaises(TypeError, made.delete_account)
+
     def test_waiting(self) -> None:
         """Waiting polls until a message is there and fetches it, or says that none came."""
         empty = httpx.Response(204, headers={"x-e2a-cursor": "7"})
