@@ -52,13 +52,13 @@ class Live:
 def _is_upgrade(request: Request) -> bool:
     """Whether this asks for a WebSocket (RFC 6455 4.2.1)."""
 
-    def words(name: str) -> set[str]:
+    def words(name: bytes) -> set[bytes]:
         values = request.requestHeaders.getRawHeaders(name) or []
-        return {word.strip().lower() for value in values for word in value.split(",")}
+        return {word.strip().lower() for value in values for word in value.split(b",")}
 
     return (
         request.method == b"GET"
         and request.clientproto == b"HTTP/1.1"
-        and "websocket" in words("upgrade")
-        and "upgrade" in words("connection")
+        and b"websocket" in words(b"upgrade")
+        and b"upgrade" in words(b"connection")
     )
