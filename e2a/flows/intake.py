@@ -18,7 +18,7 @@ from .ports import Metrics, Now, Transactions
 
 #: Mails of one group at the most.
 GROUP_MAILS = 500
-#: What a row counts for, where the mail is smaller than its rows: a group has 512 rows at the most, and one mail's more.
+#: What a row counts for, where the mail is smaller than its rows: a group takes no further mail from 512 rows on.
 ROW_BYTES = 4 * 2**10
 ALONE_BYTES = 256 * 2**10
 #: Bytes waiting for a commit at the most; beyond it the sender is asked to come again.

@@ -14,7 +14,7 @@ from html import escape
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import Request
@@ -24,6 +24,8 @@ from twisted.web.server import NOT_DONE_YET
 from e2a.core.entities import Origin
 from e2a.core.errors import BadRequest, E2AError, TooManyRequests
 from e2a.core.ids import RandomBytes
+
+from .serving import answered_by
 
 _STYLE = (
     ":root{color-scheme:light dark}*{box-sizing:border-box}"
@@ -193,9 +195,7 @@ class Pages(Resource):
             return self._rest.render(request)
         request_id = self._random(8).hex()
         request.setHeader("X-Request-Id", request_id)
-        serving = Deferred.fromCoroutine(self._serve(request, handler, request_id))
-        request.notifyFinish().addErrback(lambda _: serving.cancel())
-        serving.addErrback(lambda failure: failure.trap(CancelledError))
+        answered_by(request, self._serve(request, handler, request_id))
         return NOT_DONE_YET
 
     async def _serve(self, request: Any, handler: Handler, request_id: str) -> None:

@@ -17,6 +17,7 @@ from twisted.web.resource import Resource
 
 from e2a.api.site import BoundedSite
 from e2a.core.errors import BadRequest, TooManyRequests, Unavailable
+from e2a.web import pages
 from e2a.web.pages import Page, Pages, Visit, button, document, form, paragraph
 
 EVIL = """"><script>alert('x')</script>&"""
@@ -91,16 +92,29 @@ class PagesTests(TestCase):
         response, _ = self.call("POST", "/page", data=b"&".join(b"a%d=1" % n for n in range(60)), headers=kind)
         self.assertEqual((response.code, len(self.echo.acted)), (400, 1))
 
-    def test_behind_the_site(self) -> None:
-        """Forms arrive on the gateway's own HTTP port too, which reads no bodies by itself."""
-        pages = Pages({"/page": self.echo}, Rest(), client_address=lambda request: "192.0.2.7", random=bytes)
+    def behind_the_site(self) -> tuple[Any, StringTransport]:
+        """A connection to the pages as the gateway serves them."""
+        resource = Pages({"/page": self.echo}, Rest(), client_address=lambda request: "192.0.2.7", random=bytes)
         site = BoundedSite(
-            pages, lambda method, target: 1000, reactor=Clock(), random=bytes, client_address=lambda request: ""
+            resource, lambda method, target: 1000, reactor=Clock(), random=bytes, client_address=lambda request: ""
         )
         channel = site.buildProtocol(None)
         transport = StringTransport()
         channel.makeConnection(transport)
         self.addCleanup(channel.connectionLost, Failure(ConnectionDone()))
+        return channel, transport
+
+    def test_broken(self) -> None:
+        """Nobody waits for an answer that cannot be written: the failure is logged and the connection dropped."""
+        self.patch(pages, "document", lambda page: None)
+        channel, transport = self.behind_the_site()
+        channel.dataReceived(b"GET /page HTTP/1.1\r\nHost: web.test\r\n\r\n")
+        self.assertTrue(transport.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_behind_the_site(self) -> None:
+        """Forms arrive on the gateway's own HTTP port too, which reads no bodies by itself."""
+        channel, transport = self.behind_the_site()
         channel.dataReceived(
             b"POST /page HTTP/1.1\r\nHost: web.test\r\nContent-Type: application/x-www-form-urlencoded\r\n"
             b"Content-Length: 9\r\n\r\ntoken=abc"

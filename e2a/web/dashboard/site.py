@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, unquote
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import Request
@@ -27,6 +27,7 @@ from e2a.core.ids import RandomBytes
 from e2a.core.rules.permissions import require
 from e2a.flows.ports import Now
 
+from ..serving import answered_by
 from .rendering import NOTICES, File, Templates
 from .routing import Answer, Content, Gate, Html, Redirect, Route, View, pages_of
 
@@ -131,10 +132,7 @@ class Dashboard(Resource):
             return self._rest.render(request)
         request_id = self._random(8).hex()
         request.setHeader("X-Request-Id", request_id)
-        finished = request.notifyFinish()
-        serving = Deferred.fromCoroutine(self._serve(request, request_id))
-        finished.addErrback(lambda _: serving.cancel())
-        serving.addErrback(lambda failure: failure.trap(CancelledError))
+        answered_by(request, self._serve(request, request_id))
         return NOT_DONE_YET
 
     async def _serve(self, request: Any, request_id: str) -> None:
