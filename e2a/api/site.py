@@ -27,7 +27,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from e2a.core.ids import RandomBytes
-from e2a.flows.reviewlinks import network_of
+from e2a.core.rules.limits import network_of
 
 from .errors import phrase
 

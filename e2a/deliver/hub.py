@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 
 from e2a.core.entities import Principal
 from e2a.core.errors import TooManyRequests, Unavailable
+from e2a.core.rules.limits import network_of
 from e2a.flows.live import LiveRights
-from e2a.flows.reviewlinks import network_of
 
 #: Close codes (RFC 6455 7.4.1).
 GOING_AWAY = 1001

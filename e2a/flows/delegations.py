@@ -16,7 +16,7 @@ from e2a.core.mail.addresses import split
 from e2a.core.rules.domains import OwnNames
 from e2a.core.rules.drafts import Draft, address
 from e2a.core.rules.drafts import Recipients as To
-from e2a.core.rules.limits import Limit
+from e2a.core.rules.limits import Limit, network_of
 from e2a.core.rules.permissions import require_unbound
 from e2a.core.trust.delegation import REST, Delegation, DelegationTokens, State, statement
 from e2a.store import audit, limits
@@ -24,7 +24,6 @@ from e2a.store import delegations as store
 from e2a.store.rows import Cursor
 
 from .ports import Now, Transactions
-from .reviewlinks import network_of
 from .scope import lock_agent, the_agent
 
 #: Living bindings of one agent.

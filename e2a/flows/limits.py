@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from e2a.core.entities import Principal
-from e2a.core.rules.limits import COUNTED_BY, DEFAULTS, QUOTAS, Allowance, Limit, LimitName, Quotas
+from e2a.core.rules.limits import COUNTED_BY, DEFAULTS, QUOTAS, Allowance, Limit, LimitName, Quotas, network_of
 from e2a.store import limits as store
 from e2a.store import quotas as kept
 from e2a.store.rows import Cursor
@@ -13,7 +13,6 @@ from e2a.store.rows import Cursor
 from .me import LimitStanding, QuotaStanding, Standing
 from .ports import Transactions
 from .quotas import quotas_of
-from .reviewlinks import network_of
 
 
 class RateLimits:

@@ -4,10 +4,8 @@ use counts for its address.
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
-
 from e2a.core.entities import OutboundMessage
-from e2a.core.rules.limits import Limit
+from e2a.core.rules.limits import Limit, network_of
 from e2a.core.trust.approvaltoken import Action, ApprovalTokens, Link, TokenRefused
 from e2a.store import limits
 
@@ -66,14 +64,3 @@ class ReviewLinks:
         if not link.reviewer:
             raise TokenRefused
         return link
-
-
-def network_of(client_ip: str) -> str:
-    """Whom an address stands for: itself, or for IPv6 the /64 that one subscriber has."""
-    try:
-        address = ip_address(client_ip)
-    except ValueError:
-        return client_ip
-    if isinstance(address, IPv6Address):
-        return address.exploded[:19]
-    return client_ip

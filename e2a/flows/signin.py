@@ -12,7 +12,7 @@ from e2a.core import ids
 from e2a.core.entities import AuditResult, Origin, Principal, User
 from e2a.core.errors import BadRequest, Conflict, E2AError, Forbidden
 from e2a.core.mail.addresses import AddressError, match_path
-from e2a.core.rules.limits import Limit
+from e2a.core.rules.limits import Limit, network_of
 from e2a.core.rules.signin import may_sign_up, safe_next
 from e2a.core.trust import apikeys
 from e2a.core.trust.browser import Attempts
@@ -23,7 +23,6 @@ from e2a.store.rows import Cursor
 from .accounts import make_user
 from .ports import Now, Transactions
 from .providers import Person, Provider
-from .reviewlinks import network_of
 from .sessions import Opened, open_session
 
 CALLBACK = "/api/auth/callback"

@@ -9,10 +9,11 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.mail import smtp
 
 from e2a.core.ids import RandomBytes
+from e2a.core.rules.limits import network_of
 from e2a.flows.ports import Intake, Metrics
 
 from . import replies
-from .limits import ByteBudget, ConnectionCaps, Limits, UnknownRecipients, address_key
+from .limits import ByteBudget, ConnectionCaps, Limits, UnknownRecipients
 from .protocol import InboundESMTP
 
 
@@ -89,7 +90,7 @@ class InboundFactory(smtp.SMTPFactory):
         return self._enter(session, host)
 
     def _enter(self, session: InboundESMTP, host: str) -> bytes | None:
-        key = address_key(host)
+        key = network_of(host)
         refused = "unknown_recipients" if self._unknown.too_many(key, self.clock.seconds()) else self._caps.enter(key)
         self.metrics.count("smtp_connections", outcome=refused or "accepted")
         if refused is None:

@@ -35,17 +35,6 @@ class Limits:
     max_errors: int = 4
 
 
-def address_key(host: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 that a single IPv6 customer holds at least."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.IPv6Address(int(address) >> 64 << 64))
-    return host
-
-
 def unmapped(host: str) -> str:
     """An IPv4 address in its own form when it comes as ``::ffff:a.b.c.d``; zone ids are dropped."""
     host = host.partition("%")[0]

@@ -7,6 +7,7 @@ again later (429); over a quota something must change first (402).
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -114,3 +115,16 @@ class Quotas:
 
 
 QUOTAS: tuple[QuotaName, ...] = ("agents", "domains", "storage_bytes", "messages_per_day")
+
+
+def network_of(address: str) -> str:
+    """Whom an address counts for: itself, or for IPv6 the /64 that a single customer holds at least. What is no address
+    stays as it is.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or ipaddress.IPv6Address(int(parsed) >> 64 << 64))
+    return address
